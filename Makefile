@@ -1,0 +1,59 @@
+# Every target does its own set-up; a second run skips what is done. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+CATEGORIES := deploy/categories
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: demo
+demo: setup ## Main job: local Kubernetes, operator by Helm, 26 simulated cameras, report
+	$(BIN)/python -m city_demo up
+
+.PHONY: demo-down
+demo-down: ## Remove all that `make demo` started
+	@test -x $(BIN)/python || { echo "nothing to remove: there is no .venv"; exit 0; }
+	$(BIN)/python -m city_demo down
+
+.PHONY: test
+test: setup ## All tests, fastest layer first, with progress
+	tests/run
+
+.PHONY: test-long
+test-long: setup ## Tests that take more than a minute each
+	tests/run long
+
+.PHONY: test-static test-unit test-media test-integration test-e2e
+test-static test-unit test-media test-integration test-e2e: test-%: setup ## One layer of the tests
+	tests/run $*
+
+.PHONY: lint
+lint: setup ## Format, style, types, import contracts, rendered files
+	tests/run static
+
+.PHONY: bench
+bench: setup ## Benchmarks; results go to tests/bench/RESULTS.md by hand
+	$(BIN)/python tests/bench/bench_control_plane.py
+	$(BIN)/python tests/bench/bench_camera_latency.py
+
+.PHONY: generate
+generate: setup ## Render the CRDs and format the code
+	$(BIN)/camera-crds crds/manifests
+	$(BIN)/camera-crds charts/camera-operator/files/crds
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+
+.PHONY: lock
+lock: setup ## Pin the dependencies again (versions and hashes)
+	deploy/requirements/lock
+
+.PHONY: setup
+setup: ## Debian packages and Python environment (the other targets call this)
+	@deploy/setup

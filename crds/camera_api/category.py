@@ -1,0 +1,199 @@
+"""CameraCategory: how big workers are and what health means, for all cameras of one kind."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from camera_api.analytics import TaskDefault
+from camera_api.base import LIST_ATOMIC, LIST_SET, ApiModel, ObjectName, ShortText, list_map, rule, rules
+from camera_api.faults import OPTIONAL_FAULTS, Fault
+from camera_api.quantities import CpuQuantity, Duration, MemoryQuantity
+
+
+class DecodePolicy(StrEnum):
+    """How much of a stream ingest workers decode; picture faults need decoded pictures."""
+
+    EVERY_KEY_FRAME = "EveryKeyFrame"
+    KEY_FRAME_EVERY_10S = "KeyFrameEvery10s"
+    NONE = "None"
+
+
+class IngestPerCamera(ApiModel):
+    """What one camera costs in an ingest worker."""
+
+    cpu: CpuQuantity = "20m"
+    """CPU of one camera (measured: 11m for 1080p25 H.264 with every key frame decoded)."""
+    memory: MemoryQuantity = "16Mi"
+    """Memory of one camera."""
+
+
+class IngestOverhead(ApiModel):
+    """What an ingest worker costs before its first camera."""
+
+    cpu: CpuQuantity = "50m"
+    """CPU of an empty worker."""
+    memory: MemoryQuantity = "128Mi"
+    """Memory of an empty worker."""
+
+
+class AnalyticsPerCamera(ApiModel):
+    """What one camera costs in an analytics worker."""
+
+    cpu: CpuQuantity = "100m"
+    """CPU of one camera."""
+    memory: MemoryQuantity = "48Mi"
+    """Memory of one camera."""
+
+
+class AnalyticsOverhead(ApiModel):
+    """What an analytics worker costs before its first camera."""
+
+    cpu: CpuQuantity = "100m"
+    """CPU of an empty worker."""
+    memory: MemoryQuantity = "256Mi"
+    """Memory of an empty worker."""
+
+
+class IngestSettings(ApiModel):
+    """Sizing of the workers that watch the cameras."""
+
+    max_cameras_per_worker: Annotated[int, Field(ge=1, le=200)] = 50
+    """Cameras in one ingest worker at most (1 to 200)."""
+    per_camera: IngestPerCamera = IngestPerCamera()
+    """What one camera adds to a worker's requests."""
+    overhead: IngestOverhead = IngestOverhead()
+    """What a worker requests without cameras."""
+    decode: DecodePolicy = DecodePolicy.EVERY_KEY_FRAME
+    """Which frames are decoded to check the picture."""
+
+
+class AnalyticsSettings(ApiModel):
+    """Sizing and tasks of the workers that search the pictures."""
+
+    max_cameras_per_worker: Annotated[int, Field(ge=1, le=100)] = 8
+    """Cameras in one analytics worker at most (1 to 100)."""
+    per_camera: AnalyticsPerCamera = AnalyticsPerCamera()
+    """What one camera adds to a worker's requests."""
+    overhead: AnalyticsOverhead = AnalyticsOverhead()
+    """What a worker requests without cameras."""
+    frames_per_second: Annotated[int, Field(ge=1, le=30)] = 5
+    """Pictures looked at per camera and second (1 to 30)."""
+    tasks: Annotated[list[TaskDefault], Field(max_length=16, json_schema_extra=list_map("name"))] = []
+    """Tasks of every camera of the category; none by default, so no analytics worker runs."""
+
+
+class HealthSettings(ApiModel):
+    """When a camera counts as faulty."""
+
+    offline_after: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=rules(
+                rule(
+                    "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+                    "spec.health.offlineAfter must be between 1s and 1h",
+                )
+            )
+        ),
+    ] = "10s"
+    """How long a camera may deliver nothing before it counts as faulty, for example 10s (1s to 1h)."""
+    min_frames_per_second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Part of the camera's usual frame rate below which it has the fault LowFrameRate (0 to 1)."""
+    disabled_faults: Annotated[
+        list[Fault],
+        Field(
+            max_length=len(OPTIONAL_FAULTS),
+            json_schema_extra={
+                **LIST_SET,
+                "items": {"type": "string", "enum": [str(fault) for fault in OPTIONAL_FAULTS]},
+            },
+        ),
+    ] = []
+    """Measured faults that do not matter for this category, for example Moved for turning cameras."""
+
+
+class TolerationOperator(StrEnum):
+    """How a toleration compares with a taint."""
+
+    EXISTS = "Exists"
+    EQUAL = "Equal"
+
+
+class TaintEffect(StrEnum):
+    """What a taint does to pods that do not tolerate it."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
+
+
+class Toleration(ApiModel):
+    """A toleration, as in a pod's specification."""
+
+    key: Annotated[str | None, StringConstraints(max_length=316)] = None
+    """Taint key; empty tolerates every key (operator Exists)."""
+    operator: TolerationOperator | None = None
+    """Exists or Equal (default Equal)."""
+    value: Annotated[str | None, StringConstraints(max_length=63)] = None
+    """Taint value for Equal."""
+    effect: TaintEffect | None = None
+    """Taint effect; empty tolerates all effects."""
+    toleration_seconds: Annotated[int | None, Field(ge=0)] = None
+    """How long a NoExecute taint is tolerated."""
+
+
+class WhenUnsatisfiable(StrEnum):
+    """What the scheduler does when a spread cannot be had."""
+
+    DO_NOT_SCHEDULE = "DoNotSchedule"
+    SCHEDULE_ANYWAY = "ScheduleAnyway"
+
+
+class TopologySpread(ApiModel):
+    """Spread of a group's workers over a topology, for example nodes or zones."""
+
+    topology_key: Annotated[str, StringConstraints(min_length=1, max_length=316)]
+    """Node label whose values are the places, for example topology.kubernetes.io/zone."""
+    max_skew: Annotated[int, Field(ge=1, le=100)] = 1
+    """Largest difference between the numbers of workers of two places."""
+    when_unsatisfiable: WhenUnsatisfiable = WhenUnsatisfiable.SCHEDULE_ANYWAY
+    """Whether the spread is wanted (ScheduleAnyway) or required (DoNotSchedule)."""
+
+
+class Scheduling(ApiModel):
+    """Where workers may run."""
+
+    node_selector: Annotated[
+        dict[
+            Annotated[str, StringConstraints(max_length=316)],
+            Annotated[str, StringConstraints(max_length=63)],
+        ],
+        Field(max_length=16),
+    ] = {}
+    """Labels that a node must have."""
+    tolerations: Annotated[list[Toleration], Field(max_length=16, json_schema_extra=LIST_ATOMIC)] = []
+    """Taints that workers tolerate."""
+    priority_class_name: ObjectName | None = None
+    """PriorityClass of the workers."""
+    topology_spread: Annotated[
+        list[TopologySpread], Field(max_length=4, json_schema_extra=list_map("topologyKey"))
+    ] = []
+    """How a group's workers spread over nodes and zones (default: over nodes, where possible)."""
+
+
+class CameraCategorySpec(ApiModel):
+    """What a category settles for its cameras. Every field has a default, so an empty spec works."""
+
+    display_name: ShortText = ""
+    """Name for people, for example Petrol pumps."""
+    ingest: IngestSettings = IngestSettings()
+    """Workers that watch the cameras."""
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    """Workers that search the pictures for events."""
+    health: HealthSettings = HealthSettings()
+    """When a camera counts as faulty."""
+    uptime_target: Annotated[float, Field(ge=0, le=100)] = 95
+    """Percentage of time that cameras of this category should work (0 to 100)."""
+    scheduling: Scheduling = Scheduling()
+    """Where workers may run."""

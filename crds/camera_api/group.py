@@ -1,0 +1,166 @@
+"""CameraGroup: cameras of one category that one department owns; the unit that gets workers."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from camera_api.analytics import TaskType
+from camera_api.base import LIST_SET, ApiModel, DnsLabel, ObjectName, ShortText, Timestamp, list_map, rule, rules
+from camera_api.conditions import Condition
+from camera_api.urls import url_rules
+
+#: A worker is named ``<group>-analytics-<ordinal>``, which is also the name of its Service: a DNS label of at most
+#: 63 characters that starts with a letter.
+MAX_GROUP_NAME_LENGTH = 40
+
+SinkUrl = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class FailoverPolicy(StrEnum):
+    """What happens to the cameras of a worker that is lost."""
+
+    STRICT = "Strict"
+    FAST = "Fast"
+
+
+class Department(ApiModel):
+    """Who owns the cameras of a group."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    """Name of the department."""
+
+
+class SecretRef(ApiModel):
+    """A Secret of the same namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class HttpSink(ApiModel):
+    """Delivery of events by HTTP, as CloudEvents."""
+
+    url: Annotated[SinkUrl, Field(json_schema_extra=url_rules("eventSinks[].http.url", ("http", "https")))]
+    """Where events are posted, http:// or https://."""
+    secret_ref: SecretRef | None = None
+    """Secret with the key token (bearer token), or username and password."""
+
+
+class MqttSink(ApiModel):
+    """Delivery of events by MQTT, as CloudEvents."""
+
+    url: Annotated[SinkUrl, Field(json_schema_extra=url_rules("eventSinks[].mqtt.url", ("mqtt", "mqtts")))]
+    """Broker, mqtt:// or mqtts://."""
+    topic: Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^#+]+$")]
+    """Topic that events are published to; no wildcards."""
+    secret_ref: SecretRef | None = None
+    """Secret with the keys username and password."""
+
+
+class EventSink(ApiModel):
+    """Where a department receives events."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule("has(self.http) != has(self.mqtt)", "eventSinks[] must have exactly one of http and mqtt")
+        )
+    }
+
+    name: DnsLabel
+    """Name of the sink."""
+    http: HttpSink | None = None
+    """Delivery by HTTP."""
+    mqtt: MqttSink | None = None
+    """Delivery by MQTT."""
+    types: Annotated[list[TaskType], Field(max_length=len(TaskType), json_schema_extra=LIST_SET)] = []
+    """Kinds of events that are delivered; empty means all."""
+
+
+class GroupMaintenance(ApiModel):
+    """Planned work on all cameras of a group; its time counts neither as up nor as down."""
+
+    until: Timestamp
+    """When the work ends, for example 2030-01-31T18:00:00Z."""
+    note: ShortText = ""
+    """What is being done."""
+
+
+class CameraGroupSpec(ApiModel):
+    """Cameras of one category that one department owns."""
+
+    category: Annotated[
+        DnsLabel,
+        Field(
+            json_schema_extra=rules(
+                rule("self == oldSelf", "spec.category is immutable; create a new CameraGroup for another category")
+            )
+        ),
+    ]
+    """Name of the CameraCategory; cannot be changed."""
+    department: Department | None = None
+    """Who owns the cameras."""
+    event_sinks: Annotated[list[EventSink], Field(max_length=8, json_schema_extra=list_map("name"))] = []
+    """Where events are delivered."""
+    failover: FailoverPolicy = FailoverPolicy.STRICT
+    """Strict moves a lost worker's cameras once its pod is surely gone, Fast after a time-out."""
+    min_workers: Annotated[int, Field(ge=0, le=200)] = 0
+    """Ingest workers at least, whatever the number of cameras (kubectl scale sets this)."""
+    maintenance: GroupMaintenance | None = None
+    """Planned work on all cameras of the group."""
+    paused: bool = False
+    """true leaves workers and cameras as they are until it is false again."""
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class GroupCameraCounts(ApiModel):
+    """Cameras of the group by state."""
+
+    declared: Count = 0
+    """All cameras that name the group."""
+    planned: Count = 0
+    """Not yet installed."""
+    pending: Count = 0
+    """Accepted, but not yet seen by a worker."""
+    working: Count = 0
+    """Deliver a usable picture."""
+    faulty: Count = 0
+    """Have a fault."""
+    unknown: Count = 0
+    """Not watched at the moment."""
+    maintenance: Count = 0
+    """Under planned work."""
+    retired: Count = 0
+    """Taken out of service."""
+
+
+class GroupWorkerCounts(ApiModel):
+    """Workers of the group by role."""
+
+    ingest: Count = 0
+    """Ingest workers."""
+    analytics: Count = 0
+    """Analytics workers."""
+    ready: Count = 0
+    """Workers of both roles that are ready."""
+
+
+class CameraGroupStatus(ApiModel):
+    """State of a group."""
+
+    observed_generation: Count = 0
+    """metadata.generation that the status was worked out from."""
+    category: Annotated[str, StringConstraints(max_length=63)] = ""
+    """Category of the group."""
+    cameras: GroupCameraCounts = GroupCameraCounts()
+    """Cameras by state."""
+    faults: Annotated[dict[Annotated[str, StringConstraints(max_length=64)], Count], Field(max_length=64)] = {}
+    """Faulty cameras by reason."""
+    workers: GroupWorkerCounts = GroupWorkerCounts()
+    """Workers by role."""
+    selector: Annotated[str, StringConstraints(max_length=256)] = ""
+    """Label selector of the ingest workers' pods, for the scale subresource."""
+    conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=list_map("type"))] = []
+    """Accepted, WorkersReady and Ready."""

@@ -1,0 +1,1 @@
+"""Decisions without I/O: from one frozen ``Observed`` to one ``Plan``."""

@@ -1,0 +1,194 @@
+"""What decisions are made from, and what they result in. Values only: no I/O, no clock, no library of the cluster.
+
+There may be 100,000 ``CameraView`` at once: they are slim on purpose, and the strings that repeat (namespace, group,
+reasons) are interned by whoever makes them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from camera_api.analytics import TaskOverride
+from camera_api.assignment import AssignedSource, Assignment, Credentials, Role
+from camera_api.camera import CameraState, Lifecycle
+from camera_api.category import CameraCategorySpec
+from camera_api.conditions import ConditionStatus
+from camera_api.group import CameraGroupSpec
+from camera_api.health import CameraHealth
+
+ObjectKey = tuple[str, str]  #: namespace and name
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """A condition as it stands, or is to stand, in a status."""
+
+    type: str
+    status: ConditionStatus
+    reason: str
+    message: str
+    observed_generation: int
+    last_transition_time: str  #: RFC 3339, UTC, whole seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatusView:
+    """A camera's status. Two equal values need no write."""
+
+    state: CameraState | None = None
+    reason: str = ""
+    since: str | None = None  #: RFC 3339, UTC, whole seconds
+    category: str = ""
+    worker: str = ""
+    observed_generation: int = 0
+    conditions: tuple[ConditionView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CameraView:
+    """A Camera as far as decisions need it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    deleting: bool
+    group: str
+    lifecycle: Lifecycle
+    source: AssignedSource | None  #: None: the stored object has no usable source
+    credentials_secret: str | None
+    consent_expires_at: datetime | None
+    tasks: tuple[TaskOverride, ...] = ()
+    status: CameraStatusView = CameraStatusView()
+    invalid: str | None = None  #: why the stored object cannot be used, naming the field; None: usable
+
+    @property
+    def key(self) -> ObjectKey:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatusView:
+    """A group's status. Two equal values need no write."""
+
+    observed_generation: int = 0
+    category: str = ""
+    cameras: Mapping[str, int] = field(default_factory=dict)  #: by state in lower case, plus ``declared``
+    faults: Mapping[str, int] = field(default_factory=dict)  #: faulty cameras by reason
+    workers: Mapping[str, int] = field(default_factory=dict)  #: ingest, analytics, ready
+    selector: str = ""
+    conditions: tuple[ConditionView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A CameraGroup."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    deleting: bool
+    spec: CameraGroupSpec
+    status: GroupStatusView = GroupStatusView()
+
+    @property
+    def key(self) -> ObjectKey:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryView:
+    """A CameraCategory."""
+
+    name: str
+    generation: int
+    spec: CameraCategorySpec
+
+
+class SecretProblem(StrEnum):
+    """Why a credentials Secret cannot be used."""
+
+    NOT_FOUND = "SecretNotFound"
+    INCOMPLETE = "SecretIncomplete"  #: lacks the key username or password, or one is not UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A worker's pod."""
+
+    name: str
+    uid: str
+    node: str
+    address: str  #: pod IP; empty: none yet
+    ready: bool
+    terminating: bool
+    revision_annotation: str  #: assignment revision that the pod was last nudged for; empty: none
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """What exists of one worker. Each part may be missing: an earlier pass was cut short, or someone deleted it."""
+
+    name: str
+    ordinal: int
+    role: Role
+    assignment: Assignment | None  #: None: no Secret, or one that cannot be read
+    secret_resource_version: str | None  #: None: no Secret
+    secret_invalid: bool  #: the Secret is there but its assignment cannot be read
+    deployment_fingerprint: str | None  #: annotation with the hash of the applied manifest; None: no Deployment
+    service_fingerprint: str | None  #: the same of the Service
+    pods: tuple[PodView, ...] = ()
+    acknowledged_revision: int = 0  #: of the last report; 0: none
+    last_report_at: float | None = None  #: monotonic seconds; None: never reported to this operator
+    reachable_since: float | None = None  #: monotonic seconds since when this operator tries to reach the worker
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything about one group at one moment."""
+
+    namespace: str
+    group_name: str
+    group: GroupView | None  #: None: cameras or workers name a group that does not exist
+    category: CategoryView | None  #: None: the category does not exist
+    cameras: tuple[CameraView, ...]  #: sorted by name
+    credentials: Mapping[str, Credentials | SecretProblem]  #: by Secret name, for all that the cameras name
+    workers: tuple[WorkerView, ...]  #: sorted by role and ordinal
+    health: Mapping[str, CameraHealth]  #: last report by camera UID
+    now: datetime  #: aware, UTC: only for times that people see, consent and maintenance
+    monotonic_now: float  #: seconds: for ages
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerWrite:
+    """Objects of one worker that are to be applied, in this order: Secret, Service, Deployment, pod annotation."""
+
+    worker: str
+    reason: str  #: one sentence for the log
+    assignment: Assignment | None = None  #: new content of the Secret
+    secret_resource_version: str | None = None  #: precondition; None: create
+    secret: Mapping[str, Any] | None = field(default=None, repr=False)  #: manifest; holds credentials
+    service: Mapping[str, Any] | None = None
+    deployment: Mapping[str, Any] | None = None
+    nudge_pods: tuple[str, ...] = ()  #: pods whose annotation is patched, so that kubelet delivers the Secret at once
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to change. Empty: nothing."""
+
+    writes: tuple[WorkerWrite, ...] = ()
+    deletions: tuple[str, ...] = ()  #: workers whose objects are deleted
+    camera_statuses: Mapping[ObjectKey, CameraStatusView] = field(default_factory=dict)  #: only those that differ
+    group_status: GroupStatusView | None = None  #: None: as it is
+    look_again_after: float | None = None  #: seconds until time alone changes something; None: never
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the plan asks for no write at all."""
+        return not (self.writes or self.deletions or self.camera_statuses or self.group_status is not None)
