@@ -6,7 +6,7 @@ The Secrets are the record of placement: a restarted operator reads them and mov
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_serializer
+from pydantic import Field, SecretStr, ValidationError, field_serializer
 
 from camera_api.analytics import TaskDefault
 from camera_api.base import ApiModel
@@ -17,6 +17,8 @@ from camera_api.faults import Fault
 SCHEMA_VERSION: Literal[1] = 1
 #: Key of the Secret, and name of the file in the worker's pod.
 ASSIGNMENT_KEY = "assignment.json"
+
+_SHOWN_MISTAKES = 5
 
 
 class Role(StrEnum):
@@ -116,7 +118,14 @@ class Assignment(ApiModel):
         """Reads the Secret's JSON.
 
         Raises:
-            ValueError: not an assignment of a schema version that this release reads. Its text may quote the input,
-                and with it credentials: say that the assignment is invalid, never show the exception.
+            ValueError: not an assignment of a schema version that this release reads. It names the fields and what
+                kind of mistake each has, and quotes nothing of the input, which holds credentials.
         """
-        return cls.model_validate_json(text)
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+        shown = [f"{'.'.join(map(str, mistake['loc'])) or 'text'}: {mistake['type']}" for mistake in mistakes]
+        more = f" and {len(shown) - _SHOWN_MISTAKES} more" if len(shown) > _SHOWN_MISTAKES else ""
+        # Raised outside of the handler: the context of an exception is logged along with it.
+        raise ValueError(f"invalid assignment: {', '.join(shown[:_SHOWN_MISTAKES])}{more}")

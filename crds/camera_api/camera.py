@@ -6,11 +6,15 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from camera_api.analytics import TaskOverride
-from camera_api.base import ApiModel, DnsLabel, ObjectName, ShortText, Timestamp, list_map, rule, rules
+from camera_api.base import ApiModel, Deadline, DnsLabel, ObjectName, ShortText, Timestamp, list_map, rule, rules
 from camera_api.conditions import Condition
-from camera_api.urls import url_rules
+from camera_api.urls import credential_rules, url_rules
 
-StreamUrl = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+StreamUrl = Annotated[str, StringConstraints(max_length=512)]
+
+_RTSP_URL = url_rules(("rtsp", "rtsps"), "rtsp://192.0.2.10:554/stream1")
+_HTTP_URL = url_rules(("http", "https"), "http://192.0.2.10:8080/video.mjpg")
+_SECRET_FIELD = "spec.credentialsSecretRef"  # noqa: S105 - the name of a field
 
 
 class Transport(StrEnum):
@@ -24,13 +28,24 @@ class Transport(StrEnum):
 class RtspSource(ApiModel):
     """A camera that serves RTSP or RTSPS."""
 
-    url: Annotated[StreamUrl, Field(json_schema_extra=url_rules("spec.source.rtsp.url", ("rtsp", "rtsps")))]
-    """Main stream, rtsp:// or rtsps://, without user name and password."""
-    sub_stream_url: Annotated[
-        StreamUrl | None,
-        Field(json_schema_extra=url_rules("spec.source.rtsp.subStreamUrl", ("rtsp", "rtsps"))),
-    ] = None
-    """Smaller stream of the same picture, pulled only while someone needs it."""
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "self.transport != 'UDP' || !(self.url.startsWith('rtsps://') "
+                "|| (has(self.subStreamUrl) && self.subStreamUrl.startsWith('rtsps://')))",
+                "must be Auto or TCP for an rtsps:// URL: encrypted RTSP has no UDP transport",
+                field_path=".transport",
+            ),
+            *credential_rules("url", _SECRET_FIELD),
+            *credential_rules("subStreamUrl", _SECRET_FIELD),
+        )
+    }
+
+    url: Annotated[StreamUrl, Field(json_schema_extra=_RTSP_URL)]
+    """Main stream, for example rtsp://192.0.2.10:554/stream1 (rtsp:// or rtsps://), without user name and password:
+    they come from the Secret in credentialsSecretRef."""
+    sub_stream_url: Annotated[StreamUrl | None, Field(json_schema_extra=_RTSP_URL)] = None
+    """Smaller stream of the same picture, pulled only while someone needs it; same form as url."""
     transport: Transport = Transport.AUTO
     """Auto tries TCP first and then UDP; TCP or UDP use only that."""
 
@@ -38,17 +53,18 @@ class RtspSource(ApiModel):
 class HttpSource(ApiModel):
     """A camera that serves Motion JPEG or MPEG-TS over HTTP."""
 
-    url: Annotated[StreamUrl, Field(json_schema_extra=url_rules("spec.source.http.url", ("http", "https")))]
-    """Stream, http:// or https://, without user name and password."""
+    model_config = {"json_schema_extra": rules(*credential_rules("url", _SECRET_FIELD))}
+
+    url: Annotated[StreamUrl, Field(json_schema_extra=_HTTP_URL)]
+    """Stream, for example http://192.0.2.10:8080/video.mjpg (http:// or https://), without user name and password:
+    they come from the Secret in credentialsSecretRef."""
 
 
 class Source(ApiModel):
     """Where the stream is: exactly one of rtsp and http."""
 
     model_config = {
-        "json_schema_extra": rules(
-            rule("has(self.rtsp) != has(self.http)", "spec.source must have exactly one of rtsp and http")
-        )
+        "json_schema_extra": rules(rule("has(self.rtsp) != has(self.http)", "must have exactly one of rtsp and http"))
     }
 
     rtsp: RtspSource | None = None
@@ -66,6 +82,15 @@ class CredentialsSecretRef(ApiModel):
 
 class Location(ApiModel):
     """Where the camera stands."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "has(self.latitude) == has(self.longitude)",
+                "must have both latitude and longitude, or neither of them",
+            )
+        )
+    }
 
     site: ShortText = ""
     """Site whose cameras share an uplink, for example station-road-12."""
@@ -89,7 +114,7 @@ class Consent(ApiModel):
 
     granted_by: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     """Who agreed."""
-    expires_at: Timestamp
+    expires_at: Deadline
     """When the agreement ends, for example 2030-01-31T00:00:00Z; the camera is released then."""
 
 
@@ -109,7 +134,8 @@ class CameraSpec(ApiModel):
         "json_schema_extra": rules(
             rule(
                 "!has(oldSelf.consent) || has(self.consent)",
-                "spec.consent cannot be removed once it is recorded; set lifecycle Retired or delete the Camera",
+                "cannot be removed once it is recorded; set lifecycle Retired or delete the Camera",
+                field_path=".consent",
             )
         )
     }
@@ -119,9 +145,9 @@ class CameraSpec(ApiModel):
     lifecycle: Lifecycle = Lifecycle.ACTIVE
     """Planned and Retired cameras are not watched; Maintenance time counts neither as up nor as down."""
     source: Source
-    """Where the stream is."""
+    """Where the stream is: exactly one of rtsp and http."""
     credentials_secret_ref: CredentialsSecretRef | None = None
-    """User name and password of the camera."""
+    """Secret with the user name and password of the camera."""
     location: Location = Location()
     """Where the camera stands."""
     analytics: CameraAnalytics = CameraAnalytics()

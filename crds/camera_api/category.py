@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from camera_api.analytics import TaskDefault
 from camera_api.base import LIST_ATOMIC, LIST_SET, ApiModel, ObjectName, ShortText, list_map, rule, rules
 from camera_api.faults import OPTIONAL_FAULTS, Fault
-from camera_api.quantities import CpuQuantity, Duration, MemoryQuantity
+from camera_api.quantities import CpuQuantity, Duration, MemoryQuantity, duration_rule
 
 
 class DecodePolicy(StrEnum):
@@ -23,36 +23,36 @@ class IngestPerCamera(ApiModel):
     """What one camera costs in an ingest worker."""
 
     cpu: CpuQuantity = "20m"
-    """CPU of one camera (measured: 11m for 1080p25 H.264 with every key frame decoded)."""
+    """CPU of one camera in cores, for example 20m (measured: 11m for 1080p25 H.264, every key frame decoded)."""
     memory: MemoryQuantity = "16Mi"
-    """Memory of one camera."""
+    """Memory of one camera, for example 16Mi."""
 
 
 class IngestOverhead(ApiModel):
     """What an ingest worker costs before its first camera."""
 
     cpu: CpuQuantity = "50m"
-    """CPU of an empty worker."""
+    """CPU of an empty worker in cores, for example 50m."""
     memory: MemoryQuantity = "128Mi"
-    """Memory of an empty worker."""
+    """Memory of an empty worker, for example 128Mi."""
 
 
 class AnalyticsPerCamera(ApiModel):
     """What one camera costs in an analytics worker."""
 
     cpu: CpuQuantity = "100m"
-    """CPU of one camera."""
+    """CPU of one camera in cores, for example 100m."""
     memory: MemoryQuantity = "48Mi"
-    """Memory of one camera."""
+    """Memory of one camera, for example 48Mi."""
 
 
 class AnalyticsOverhead(ApiModel):
     """What an analytics worker costs before its first camera."""
 
     cpu: CpuQuantity = "100m"
-    """CPU of an empty worker."""
+    """CPU of an empty worker in cores, for example 100m."""
     memory: MemoryQuantity = "256Mi"
-    """Memory of an empty worker."""
+    """Memory of an empty worker, for example 256Mi."""
 
 
 class IngestSettings(ApiModel):
@@ -86,17 +86,7 @@ class AnalyticsSettings(ApiModel):
 class HealthSettings(ApiModel):
     """When a camera counts as faulty."""
 
-    offline_after: Annotated[
-        Duration,
-        Field(
-            json_schema_extra=rules(
-                rule(
-                    "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
-                    "spec.health.offlineAfter must be between 1s and 1h",
-                )
-            )
-        ),
-    ] = "10s"
+    offline_after: Annotated[Duration, Field(json_schema_extra=duration_rule("1s", "1h"))] = "10s"
     """How long a camera may deliver nothing before it counts as faulty, for example 10s (1s to 1h)."""
     min_frames_per_second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Part of the camera's usual frame rate below which it has the fault LowFrameRate (0 to 1)."""
@@ -111,6 +101,22 @@ class HealthSettings(ApiModel):
         ),
     ] = []
     """Measured faults that do not matter for this category, for example Moved for turning cameras."""
+
+
+_LABEL_KEY_TEXT = "letters, digits, '-', '_' and '.', optionally after a DNS name and '/', such as example.org/zone"
+_LABEL_VALUE_TEXT = "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
+_LABEL_KEY = rules(
+    rule("!format.qualifiedName().validate(self).hasValue()", f"must be the name of a label: {_LABEL_KEY_TEXT}")
+)
+_LABEL_KEY_OR_EMPTY = rules(
+    rule(
+        "self == '' || !format.qualifiedName().validate(self).hasValue()",
+        f"must be empty or the name of a taint: {_LABEL_KEY_TEXT}",
+    )
+)
+_LABEL_VALUE = rules(
+    rule("!format.labelValue().validate(self).hasValue()", f"must be the value of a taint: {_LABEL_VALUE_TEXT}")
+)
 
 
 class TolerationOperator(StrEnum):
@@ -131,16 +137,37 @@ class TaintEffect(StrEnum):
 class Toleration(ApiModel):
     """A toleration, as in a pod's specification."""
 
-    key: Annotated[str | None, StringConstraints(max_length=316)] = None
+    # The API server's own rules of a pod: what breaks them here would break the workers' Deployments later.
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+                "must be Exists when key is empty",
+                field_path=".operator",
+            ),
+            rule(
+                "!has(self.value) || self.value == '' || !has(self.operator) || self.operator == 'Equal'",
+                "must be empty when operator is Exists",
+                field_path=".value",
+            ),
+            rule(
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "must be NoExecute when tolerationSeconds is set",
+                field_path=".effect",
+            ),
+        )
+    }
+
+    key: Annotated[str | None, StringConstraints(max_length=316), Field(json_schema_extra=_LABEL_KEY_OR_EMPTY)] = None
     """Taint key; empty tolerates every key (operator Exists)."""
     operator: TolerationOperator | None = None
     """Exists or Equal (default Equal)."""
-    value: Annotated[str | None, StringConstraints(max_length=63)] = None
+    value: Annotated[str | None, StringConstraints(max_length=63), Field(json_schema_extra=_LABEL_VALUE)] = None
     """Taint value for Equal."""
     effect: TaintEffect | None = None
     """Taint effect; empty tolerates all effects."""
-    toleration_seconds: Annotated[int | None, Field(ge=0)] = None
-    """How long a NoExecute taint is tolerated."""
+    toleration_seconds: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
+    """How long a NoExecute taint is tolerated, in seconds (at most a year)."""
 
 
 class WhenUnsatisfiable(StrEnum):
@@ -153,10 +180,10 @@ class WhenUnsatisfiable(StrEnum):
 class TopologySpread(ApiModel):
     """Spread of a group's workers over a topology, for example nodes or zones."""
 
-    topology_key: Annotated[str, StringConstraints(min_length=1, max_length=316)]
+    topology_key: Annotated[str, StringConstraints(max_length=316), Field(json_schema_extra=_LABEL_KEY)]
     """Node label whose values are the places, for example topology.kubernetes.io/zone."""
     max_skew: Annotated[int, Field(ge=1, le=100)] = 1
-    """Largest difference between the numbers of workers of two places."""
+    """Largest difference between the numbers of workers of two places (1 to 100)."""
     when_unsatisfiable: WhenUnsatisfiable = WhenUnsatisfiable.SCHEDULE_ANYWAY
     """Whether the spread is wanted (ScheduleAnyway) or required (DoNotSchedule)."""
 
@@ -169,9 +196,21 @@ class Scheduling(ApiModel):
             Annotated[str, StringConstraints(max_length=316)],
             Annotated[str, StringConstraints(max_length=63)],
         ],
-        Field(max_length=16),
+        Field(
+            max_length=16,
+            json_schema_extra=rules(
+                rule(
+                    "self.all(key, !format.qualifiedName().validate(key).hasValue())",
+                    f"must have label names as keys: {_LABEL_KEY_TEXT}",
+                ),
+                rule(
+                    "self.all(key, !format.labelValue().validate(self[key]).hasValue())",
+                    f"must have label values as values: {_LABEL_VALUE_TEXT}",
+                ),
+            ),
+        ),
     ] = {}
-    """Labels that a node must have."""
+    """Labels that a node must have (at most 16)."""
     tolerations: Annotated[list[Toleration], Field(max_length=16, json_schema_extra=LIST_ATOMIC)] = []
     """Taints that workers tolerate."""
     priority_class_name: ObjectName | None = None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from camera_api.base import ApiModel, Timestamp
+from camera_api.base import ApiModel, LongText, Timestamp
 
 
 class ConditionStatus(StrEnum):
@@ -31,5 +31,5 @@ class Condition(ApiModel):
         str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
     ]
     """Machine-readable cause in CamelCase."""
-    message: Annotated[str, StringConstraints(max_length=1024)] = ""
+    message: LongText = ""
     """What was seen and what to do next, for people."""

@@ -6,15 +6,16 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from camera_api.analytics import TaskType
-from camera_api.base import LIST_SET, ApiModel, DnsLabel, ObjectName, ShortText, Timestamp, list_map, rule, rules
+from camera_api.base import LIST_SET, ApiModel, Deadline, DnsLabel, ObjectName, ShortText, list_map, rule, rules, says
 from camera_api.conditions import Condition
-from camera_api.urls import url_rules
+from camera_api.urls import credential_rules, url_rules
 
 #: A worker is named ``<group>-analytics-<ordinal>``, which is also the name of its Service: a DNS label of at most
 #: 63 characters that starts with a letter.
 MAX_GROUP_NAME_LENGTH = 40
 
-SinkUrl = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+_SECRET_FIELD = "secretRef of the same sink"  # noqa: S105 - the name of a field
+SinkUrl = Annotated[str, StringConstraints(max_length=512)]
 
 
 class FailoverPolicy(StrEnum):
@@ -41,8 +42,13 @@ class SecretRef(ApiModel):
 class HttpSink(ApiModel):
     """Delivery of events by HTTP, as CloudEvents."""
 
-    url: Annotated[SinkUrl, Field(json_schema_extra=url_rules("eventSinks[].http.url", ("http", "https")))]
-    """Where events are posted, http:// or https://."""
+    model_config = {"json_schema_extra": rules(*credential_rules("url", _SECRET_FIELD))}
+
+    url: Annotated[
+        SinkUrl,
+        Field(json_schema_extra=url_rules(("http", "https"), "https://events.example.org/cameras")),
+    ]
+    """Where events are posted, for example https://events.example.org/cameras (http:// or https://)."""
     secret_ref: SecretRef | None = None
     """Secret with the key token (bearer token), or username and password."""
 
@@ -50,9 +56,20 @@ class HttpSink(ApiModel):
 class MqttSink(ApiModel):
     """Delivery of events by MQTT, as CloudEvents."""
 
-    url: Annotated[SinkUrl, Field(json_schema_extra=url_rules("eventSinks[].mqtt.url", ("mqtt", "mqtts")))]
-    """Broker, mqtt:// or mqtts://."""
-    topic: Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^#+]+$")]
+    model_config = {"json_schema_extra": rules(*credential_rules("url", _SECRET_FIELD))}
+
+    url: Annotated[
+        SinkUrl,
+        Field(json_schema_extra=url_rules(("mqtt", "mqtts"), "mqtts://broker.example.org:8883")),
+    ]
+    """Broker, for example mqtts://broker.example.org:8883 (mqtt:// or mqtts://)."""
+    topic: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=256, pattern=r"^[^#+]+$"),
+        Field(
+            json_schema_extra=says("must be a topic to publish to: 1 to 256 characters without the wildcards # and +")
+        ),
+    ]
     """Topic that events are published to; no wildcards."""
     secret_ref: SecretRef | None = None
     """Secret with the keys username and password."""
@@ -62,9 +79,7 @@ class EventSink(ApiModel):
     """Where a department receives events."""
 
     model_config = {
-        "json_schema_extra": rules(
-            rule("has(self.http) != has(self.mqtt)", "eventSinks[] must have exactly one of http and mqtt")
-        )
+        "json_schema_extra": rules(rule("has(self.http) != has(self.mqtt)", "must have exactly one of http and mqtt"))
     }
 
     name: DnsLabel
@@ -80,7 +95,7 @@ class EventSink(ApiModel):
 class GroupMaintenance(ApiModel):
     """Planned work on all cameras of a group; its time counts neither as up nor as down."""
 
-    until: Timestamp
+    until: Deadline
     """When the work ends, for example 2030-01-31T18:00:00Z."""
     note: ShortText = ""
     """What is being done."""
@@ -93,7 +108,7 @@ class CameraGroupSpec(ApiModel):
         DnsLabel,
         Field(
             json_schema_extra=rules(
-                rule("self == oldSelf", "spec.category is immutable; create a new CameraGroup for another category")
+                rule("self == oldSelf", "is immutable; create a new CameraGroup for another category")
             )
         ),
     ]
@@ -105,14 +120,14 @@ class CameraGroupSpec(ApiModel):
     failover: FailoverPolicy = FailoverPolicy.STRICT
     """Strict moves a lost worker's cameras once its pod is surely gone, Fast after a time-out."""
     min_workers: Annotated[int, Field(ge=0, le=200)] = 0
-    """Ingest workers at least, whatever the number of cameras (kubectl scale sets this)."""
+    """Ingest workers at least, whatever the number of cameras, 0 to 200 (kubectl scale sets this)."""
     maintenance: GroupMaintenance | None = None
     """Planned work on all cameras of the group."""
     paused: bool = False
     """true leaves workers and cameras as they are until it is false again."""
 
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class GroupCameraCounts(ApiModel):
@@ -150,7 +165,7 @@ class GroupWorkerCounts(ApiModel):
 class CameraGroupStatus(ApiModel):
     """State of a group."""
 
-    observed_generation: Count = 0
+    observed_generation: Annotated[int, Field(ge=0)] = 0
     """metadata.generation that the status was worked out from."""
     category: Annotated[str, StringConstraints(max_length=63)] = ""
     """Category of the group."""

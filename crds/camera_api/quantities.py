@@ -4,16 +4,21 @@ Sources: quantity syntax from ``k8s.io/apimachinery/pkg/api/resource`` (only wha
 duration syntax from Gateway API GEP-2257.
 """
 
+import math
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-#: As the API server accepts them: a non-negative number with an optional SI or binary suffix.
-QUANTITY_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3})?(m|k|Ki|M|Mi|G|Gi)?$"
+from camera_api.base import rule, rules
+
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
+
+# What the API server lets in is narrower than what is read back: no bytes in thousandths, no cores in Gi.
+_CPU_PATTERN = r"^[0-9]{1,6}(\\.[0-9]{1,3})?m?$"
+_MEMORY_PATTERN = r"^[0-9]{1,12}(\\.[0-9]{1,3})?(k|Ki|M|Mi|G|Gi)?$"
 
 _FACTORS = {
     "": Decimal(1),
@@ -25,6 +30,10 @@ _FACTORS = {
     "G": Decimal(10**9),
     "Gi": Decimal(2**30),
 }
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_AUTHORITY_END = re.compile(r"[/?#]")
+# The path is cut at a segment that holds a parameter: where its value ends, each vendor decides otherwise.
+_CREDENTIALS_IN_PATH = re.compile(r"/[^/]*=.*", re.DOTALL)
 _DURATION_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -41,7 +50,7 @@ def parse_cpu(text: str) -> int:
     Raises:
         ValueError: the text is not a quantity.
     """
-    return -int(-(_parse(text) * 1000) // 1)
+    return math.ceil(_parse(text) * 1000)
 
 
 def parse_memory(text: str) -> int:
@@ -50,7 +59,7 @@ def parse_memory(text: str) -> int:
     Raises:
         ValueError: the text is not a quantity.
     """
-    return -int(-_parse(text) // 1)
+    return math.ceil(_parse(text))
 
 
 def format_cpu(millicores: int) -> str:
@@ -78,11 +87,21 @@ def parse_duration(text: str) -> float:
 
 
 def redact_url(url: str) -> str:
-    """A URL that may be shown: scheme, host, port and path. User info and query are left out.
+    """A URL that may be shown: scheme, host, port and path. User info and query are left out. Never fails.
 
-    Cheap cameras take user and password as query parameters, so the query is as secret as the user info.
+    Cheap cameras take user and password as query parameters or in the path (``/user=admin&password=``), so those are
+    as secret as the user info. An ``@`` behind the host may belong to a password that holds a ``/``; nobody can tell
+    then what is a host and what is not, and only the scheme is shown.
     """
-    parts = urlsplit(url)
+    scheme, separator, rest = url.partition("://")
+    if not separator or _SCHEME.fullmatch(scheme) is None:
+        return "(not a URL)"
+    if "@" in rest and _AUTHORITY_END.search(rest, 0, rest.rindex("@")):
+        return f"{scheme}://…"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{scheme}://…"
     host = parts.hostname or ""
     if ":" in host:
         host = f"[{host}]"
@@ -90,7 +109,8 @@ def redact_url(url: str) -> str:
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
         port = ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+    path = _CREDENTIALS_IN_PATH.sub("/…", parts.path)
+    return f"{parts.scheme}://{host}{port}{path}"
 
 
 def _as_text(value: object) -> object:
@@ -107,14 +127,50 @@ def _checked_duration(value: str) -> str:
     return value
 
 
+def _int_or_quantity(pattern: str, least: str, most: str, message: str) -> dict[str, Any]:
+    in_range = (
+        f"quantity({{}}).compareTo(quantity('{least}')) >= 0 && quantity({{}}).compareTo(quantity('{most}')) <= 0"
+    )
+    number, text = in_range.replace("{}", "string(self)"), in_range.replace("{}", "self")
+    return {
+        "x-kubernetes-int-or-string": True,
+        **rules(rule(f"type(self) == int ? {number} : (self.matches('{pattern}') && {text})", message)),
+    }
+
+
+def duration_rule(least: str, most: str) -> dict[str, Any]:
+    """``json_schema_extra`` of a ``Duration``: its syntax and its bounds, both allowed themselves."""
+    return rules(
+        rule(
+            f"self.matches('{DURATION_PATTERN}') && duration(self) >= duration('{least}') "
+            f"&& duration(self) <= duration('{most}')",
+            f"must be a duration between {least} and {most} in h, m, s and ms, such as 10s or 1m30s",
+        )
+    )
+
+
 _Quantity = (BeforeValidator(_as_text), AfterValidator(_checked))
 #: CPU cores, for example ``20m`` or ``1``.
-CpuQuantity = Annotated[str, *_Quantity, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-#: Bytes of memory, for example ``64Mi``.
-MemoryQuantity = Annotated[str, *_Quantity, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-#: A length of time, for example ``10s`` or ``1m30s``.
-Duration = Annotated[
+CpuQuantity = Annotated[
     str,
-    AfterValidator(_checked_duration),
-    Field(max_length=24, json_schema_extra={"pattern": DURATION_PATTERN}),
+    *_Quantity,
+    Field(
+        max_length=16,
+        json_schema_extra=_int_or_quantity(
+            _CPU_PATTERN, "0", "64", 'must be CPU cores between 0 and 64, such as 20m, "0.5" or 1'
+        ),
+    ),
 ]
+#: Bytes of memory, for example ``64Mi``.
+MemoryQuantity = Annotated[
+    str,
+    *_Quantity,
+    Field(
+        max_length=16,
+        json_schema_extra=_int_or_quantity(
+            _MEMORY_PATTERN, "1Mi", "64Gi", "must be memory between 1Mi and 64Gi, such as 16Mi, 500M or 1Gi"
+        ),
+    ),
+]
+#: A length of time, for example ``10s`` or ``1m30s``. Each field sets its bounds with ``duration_rule``.
+Duration = Annotated[str, AfterValidator(_checked_duration), Field(max_length=24)]

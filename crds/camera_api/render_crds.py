@@ -5,6 +5,7 @@ A structural schema is JSON Schema without references, without ``anyOf`` for nul
 """
 
 import argparse
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ import yaml
 from pydantic import BaseModel
 
 from camera_api import GROUP, VERSION
-from camera_api.base import rule
+from camera_api.base import DNS_LABEL_MESSAGE, PATTERN_MESSAGE, rule
 from camera_api.camera import CameraSpec, CameraStatus
 from camera_api.category import CameraCategorySpec
 from camera_api.group import MAX_GROUP_NAME_LENGTH, CameraGroupSpec, CameraGroupStatus
-from camera_api.quantities import QUANTITY_PATTERN
 
 Schema = dict[str, Any]
+
+_VALIDATIONS = "x-kubernetes-validations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Kind:
     status: type[BaseModel] | None
     spec_required: bool
     columns: tuple[Column, ...]
-    object_rules: tuple[dict[str, str], ...] = ()
+    name_rule: dict[str, str]
     selectable_fields: tuple[str, ...] = ()
     scale: dict[str, str] | None = None
 
@@ -67,6 +69,11 @@ class Kind:
         return f"{self.plural}.{GROUP}"
 
 
+_DNS_LABEL_NAME = rule(
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+    DNS_LABEL_MESSAGE,
+    field_path=".metadata.name",
+)
 _AGE = Column("Age", "date", ".metadata.creationTimestamp", "Time since the object was created")
 
 CATEGORY = Kind(
@@ -85,13 +92,7 @@ CATEGORY = Kind(
         Column("Target", "number", ".spec.uptimeTarget", "Uptime target in percent"),
         _AGE,
     ),
-    object_rules=(
-        rule(
-            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
-            "metadata.name of a CameraCategory must be a DNS label: at most 63 lower-case letters, digits and '-'",
-            field_path=".metadata.name",
-        ),
-    ),
+    name_rule=_DNS_LABEL_NAME,
 )
 
 CAMERA_GROUP = Kind(
@@ -114,13 +115,11 @@ CAMERA_GROUP = Kind(
         _AGE,
         Column("Department", "string", ".spec.department.name", "Owner of the cameras", wide=True),
     ),
-    object_rules=(
-        rule(
-            f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{MAX_GROUP_NAME_LENGTH - 2}}}[a-z0-9])?$')",
-            f"metadata.name of a CameraGroup must start with a letter and have at most {MAX_GROUP_NAME_LENGTH} "
-            "lower-case letters, digits and '-': worker names are made from it",
-            field_path=".metadata.name",
-        ),
+    name_rule=rule(
+        f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{MAX_GROUP_NAME_LENGTH - 2}}}[a-z0-9])?$')",
+        f"must have 1 to {MAX_GROUP_NAME_LENGTH} lower-case letters, digits and '-', starting with a letter and ending "
+        "with a letter or digit: workers are named after their group",
+        field_path=".metadata.name",
     ),
     selectable_fields=(".spec.category",),
     scale={
@@ -148,23 +147,26 @@ CAMERA = Kind(
         _AGE,
         Column("Worker", "string", ".status.worker", "Ingest worker that watches the camera", wide=True),
     ),
-    object_rules=(
-        rule(
-            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
-            "metadata.name of a Camera must be a DNS label: at most 63 lower-case letters, digits and '-'",
-            field_path=".metadata.name",
-        ),
-    ),
+    name_rule=_DNS_LABEL_NAME,
     selectable_fields=(".spec.group", ".spec.lifecycle", ".status.state", ".status.category"),
 )
 
 KINDS = (CATEGORY, CAMERA_GROUP, CAMERA)
 
-_DROPPED = {"title", "$defs", "default"}
+_FIRST_KEYS = ("description", "type", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+_DROPPED = {
+    "title",
+    "$defs",
+    "default",
+    # Key patterns of maps have no place in a structural schema; a CEL rule checks keys where it matters.
+    "propertyNames",
+    "patternProperties",
+    PATTERN_MESSAGE,
+}
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
-    """The structural OpenAPI v3 schema of a model, defaults included where they are not null.
+    """The structural OpenAPI v3 schema of a model, defaults included where they say something.
 
     Raises:
         ValueError: the model has a construct that a structural schema cannot express.
@@ -174,17 +176,13 @@ def structural_schema(model: type[BaseModel]) -> Schema:
 
 
 def _structural(node: Schema, definitions: dict[str, Schema], where: str) -> Schema:
-    if "$ref" in node:
-        target = definitions[node["$ref"].removeprefix("#/$defs/")]
-        return _structural({**target, **{k: v for k, v in node.items() if k != "$ref"}}, definitions, where)
-    if "anyOf" in node:
-        choices = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
-        if len(choices) != 1:
-            raise ValueError(f"{where}: a structural schema has no alternatives")
-        return _structural({**choices[0], **{k: v for k, v in node.items() if k != "anyOf"}}, definitions, where)
-    result = {key: value for key, value in node.items() if key not in _DROPPED}
-    if node.get("default") is not None:
-        result["default"] = node["default"]
+    node = _resolved(node, definitions, where)
+    # The same order of keys everywhere; those that are not named follow as the model has them.
+    keys = dict.fromkeys(key for key in (*_FIRST_KEYS, *node) if key in node and key not in _DROPPED)
+    result = {key: node[key] for key in keys}
+    if "description" in node:
+        # Docstrings are wrapped for the source code; kubectl explain wraps for the terminal.
+        result["description"] = " ".join(node["description"].split())
     if "properties" in node:
         result["properties"] = {
             name: _structural(child, definitions, f"{where}.{name}") for name, child in node["properties"].items()
@@ -195,11 +193,55 @@ def _structural(node: Schema, definitions: dict[str, Schema], where: str) -> Sch
         result["additionalProperties"] = _structural(node["additionalProperties"], definitions, f"{where}{{}}")
     if node.get("x-kubernetes-int-or-string"):
         result.pop("type", None)
-        result["pattern"] = QUANTITY_PATTERN
-    # Key patterns of maps have no place in a structural schema; the API server takes any key.
-    result.pop("propertyNames", None)
-    result.pop("patternProperties", None)
-    return result
+    if PATTERN_MESSAGE in node:
+        _pattern_as_rule(result, node[PATTERN_MESSAGE])
+    default = _default(node.get("default"), result, where)
+    return result if default is None else {**result, "default": default}
+
+
+def _resolved(node: Schema, definitions: dict[str, Schema], where: str) -> Schema:
+    """The node without references and without the alternative null; what the field says wins over its type."""
+    while "$ref" in node or "anyOf" in node:
+        if "$ref" in node:
+            target = definitions[node["$ref"].removeprefix("#/$defs/")]
+        else:
+            choices = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
+            if len(choices) != 1:
+                raise ValueError(f"{where}: a structural schema has no alternatives")
+            target = choices[0]
+        outer = {key: value for key, value in node.items() if key not in {"$ref", "anyOf"}}
+        validations = [*target.get(_VALIDATIONS, ()), *outer.get(_VALIDATIONS, ())]
+        node = {**target, **outer, **({_VALIDATIONS: validations} if validations else {})}
+    return node
+
+
+def _pattern_as_rule(schema: Schema, message: str) -> None:
+    """Replaces a pattern by a CEL rule, because the API server shows the regular expression to the user otherwise."""
+    pattern = schema.pop("pattern").replace("\\", "\\\\")
+    # The pattern wants at least one character; "should be at least 1 chars long" would come before its message.
+    schema.pop("minLength", None)
+    schema[_VALIDATIONS] = [rule(f"self.matches('{pattern}')", message), *schema.get(_VALIDATIONS, ())]
+
+
+def _default(default: Any, schema: Schema, where: str) -> Any:
+    """What the API server fills in; None for nothing.
+
+    Empty texts, lists and maps are left out of stored objects. An object whose fields have defaults gets ``{}``:
+    the API server fills in what is below, at each level that the user leaves out.
+
+    Raises:
+        ValueError: the object's default differs from the defaults of its fields, which the schema cannot say.
+    """
+    if "properties" not in schema:
+        return None if default in ("", [], {}) else default
+    children = {name: child["default"] for name, child in schema["properties"].items() if "default" in child}
+    if default is None or not children:
+        return None
+    for name, value in default.items():
+        child = schema["properties"][name]
+        if _default(value, child, f"{where}.{name}") != children.get(name):
+            raise ValueError(f"{where}.{name}: the object's default is not the field's default")
+    return {}
 
 
 def render_crd(kind: Kind) -> Schema:
@@ -207,7 +249,8 @@ def render_crd(kind: Kind) -> Schema:
     properties: Schema = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
-        "metadata": {"type": "object"},
+        # The name is there for the rule's field path only. The API server adds the rest.
+        "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}},
         "spec": structural_schema(kind.spec),
     }
     if not kind.spec_required:
@@ -228,7 +271,7 @@ def render_crd(kind: Kind) -> Schema:
                 "type": "object",
                 **({"required": ["spec"]} if kind.spec_required else {}),
                 "properties": properties,
-                **({"x-kubernetes-validations": list(kind.object_rules)} if kind.object_rules else {}),
+                _VALIDATIONS: [kind.name_rule],
             }
         },
         "additionalPrinterColumns": [column.render() for column in kind.columns],
@@ -273,6 +316,10 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
+
+
+# kubectl and helm read YAML 1.1, where a bare y or n is a boolean; PyYAML leaves these two without quotes.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
 
 
 def render_yaml(kind: Kind) -> str:
