@@ -292,7 +292,7 @@ def render_crd(kind: Kind) -> Schema:
                 "plural": kind.plural,
                 "singular": kind.kind.lower(),
                 "shortNames": [kind.short_name],
-                "categories": ["cameras"],
+                "categories": ["camera-operator"],
             },
             "scope": kind.scope,
             "versions": [version],

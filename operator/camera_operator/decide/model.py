@@ -143,9 +143,12 @@ class WorkerView:
     deployment_fingerprint: str | None  #: annotation with the hash of the applied manifest; None: no Deployment
     service_fingerprint: str | None  #: the same of the Service
     pods: tuple[PodView, ...] = ()
-    acknowledged_revision: int = 0  #: of the last report; 0: none
-    last_report_at: float | None = None  #: monotonic seconds; None: never reported to this operator
+    acknowledged_revision: int = 0  #: of the present pod's last report; 0: it has not reported yet
+    last_report_at: float | None = None  #: monotonic seconds, of any pod; None: never reported to this operator
     reachable_since: float | None = None  #: monotonic seconds since when this operator tries to reach the worker
+    #: Cameras taken from the worker, each with the revision that took it: in the same Secret as the assignment.
+    released: Mapping[str, int] = field(default_factory=dict)
+    sized_for: int | None = None  #: cameras that the Deployment's requests are for; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,8 @@ class Observed:
     health: Mapping[str, CameraHealth]  #: last report by camera UID
     now: datetime  #: aware, UTC: only for times that people see, consent and maintenance
     monotonic_now: float  #: seconds: for ages
+    #: Worker by camera name: cameras that workers of the namespace's other groups may still watch.
+    held_elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,7 @@
+"""``python -m local_cluster``: see ``--help``."""
+
+import sys
+
+from local_cluster.cli import main
+
+sys.exit(main())

@@ -1,0 +1,181 @@
+"""Carries a plan out.
+
+Every write is preceded by the question whether this process leads, and its answer goes into the cache at once, so that
+the next pass plans from what was written and not from a watch that is still on its way.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from camera_operator.cache import Cache
+from camera_operator.cluster_api import DEPLOYMENTS, PODS, SECRETS, SERVICES, ClusterApi, Resource
+from camera_operator.decide.model import ObjectKey, Plan, WorkerWrite
+from camera_operator.errors import ConflictError, NotFoundError, OperatorError
+from camera_operator.specs import names
+
+logger = logging.getLogger(__name__)
+
+#: Writes at the same time over all groups; more only queue up in the API server.
+CONCURRENCY = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A worker whose writes did not all succeed."""
+
+    worker: str
+    error: OperatorError
+
+
+class Applier:
+    """See the module.
+
+    Args:
+        api: for the writes.
+        cache: told what was written.
+        require_leading: raises ``NotLeadingError`` if this process may not write.
+        secret_applied: called after each write of an assignment.
+    """
+
+    def __init__(
+        self,
+        api: ClusterApi,
+        cache: Cache,
+        *,
+        require_leading: Callable[[], None],
+        secret_applied: Callable[[ObjectKey], None] = lambda _group: None,
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._require_leading = require_leading
+        self._secret_applied = secret_applied
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+
+    async def apply(self, group: ObjectKey, plan: Plan) -> tuple[Failure, ...]:
+        """Writes and deletes workers' objects; one worker's trouble does not hold up the others."""
+        jobs = [
+            *((write.worker, self._write_worker(group, write)) for write in plan.writes),
+            *((worker, self._delete_worker(group, worker)) for worker in plan.deletions),
+        ]
+        results = await asyncio.gather(*(self._outcome(worker, job) for worker, job in jobs))
+        return tuple(failure for failure in results if failure is not None)
+
+    async def _outcome(self, worker: str, job: Awaitable[None]) -> Failure | None:
+        try:
+            async with self._slots:
+                await job
+        except OperatorError as error:
+            return Failure(worker, error)
+        return None
+
+    async def _write_worker(self, group: ObjectKey, write: WorkerWrite) -> None:
+        done = []
+        if write.secret is not None:
+            await self._write_secret(group, write, write.secret)
+            done.append(_describe_assignment(write))
+        # Right after the Secret: kubelet delivers it when a pod's annotation changes, else after 85 s.
+        await self._nudge(group, write)
+        for resource, manifest in ((SERVICES, write.service), (DEPLOYMENTS, write.deployment)):
+            if manifest is not None:
+                self._require_leading()
+                self._cache.put(resource, await self._api.apply(resource, manifest))
+                done.append(resource.kind)
+        logger.info("group %s/%s: worker %s: %s (%s)", *group, write.worker, write.reason, ", ".join(done) or "nudged")
+
+    async def _write_secret(self, group: ObjectKey, write: WorkerWrite, manifest: Mapping[str, Any]) -> None:
+        """Creates or replaces the assignment, but only if nobody else has: that is what fences off a second leader."""
+        self._require_leading()
+        try:
+            if write.secret_resource_version is None:
+                # An apply would adopt whatever exists under the name.
+                written = await self._api.create(SECRETS, manifest)
+            else:
+                known = self._cache.workers(group).get(write.worker)
+                if known is None or known.secret is None:
+                    raise ConflictError(f"apply Secret {group[0]}/{write.worker}", 0, "it was deleted meanwhile")  # noqa: TRY301 - as if the API server had said so
+                preconditions = {"uid": known.secret.uid, "resourceVersion": write.secret_resource_version}
+                metadata = {**manifest["metadata"], **preconditions}
+                written = await self._api.apply(SECRETS, {**manifest, "metadata": metadata})
+        except ConflictError:
+            await self._look_again(SECRETS, group[0], write.worker)
+            raise
+        self._cache.put(SECRETS, written)
+        self._secret_applied(group)
+
+    async def _look_again(self, resource: Resource, namespace: str, name: str) -> None:
+        """Takes over what a conflict was about, so that the next pass does not run into it again."""
+        try:
+            found = await self._api.get(resource, namespace, name)
+        except NotFoundError:
+            return
+        self._cache.put(resource, found)
+        labels = found["metadata"].get("labels") or {}
+        if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
+            logger.error(
+                "%s %s/%s is in the way: the operator needs the name for a worker, but did not make it;"
+                " rename or delete it",
+                resource.kind,
+                namespace,
+                name,
+            )
+
+    async def _nudge(self, group: ObjectKey, write: WorkerWrite) -> None:
+        revision = self._revision(group, write)
+        if revision is None:
+            return
+        patch = {"metadata": {"annotations": {names.ANNOTATION_ASSIGNMENT_REVISION: str(revision)}}}
+        for pod in write.nudge_pods:
+            self._require_leading()
+            try:
+                self._cache.put(PODS, await self._api.merge_patch(PODS, group[0], pod, patch))
+            except NotFoundError:
+                # Its successor mounts the Secret as it is now.
+                continue
+
+    def _revision(self, group: ObjectKey, write: WorkerWrite) -> int | None:
+        if write.assignment is not None:
+            return write.assignment.revision
+        objects = self._cache.workers(group).get(write.worker)
+        if objects is None or objects.secret is None or objects.secret.assignment is None:
+            return None
+        return objects.secret.assignment.revision
+
+    async def _delete_worker(self, group: ObjectKey, worker: str) -> None:
+        """Deletes what is left of a worker: what makes pods first, the record of what they watch last."""
+        objects = self._cache.workers(group).get(worker)
+        if objects is None:
+            return
+        for resource, part in ((DEPLOYMENTS, objects.deployment), (SERVICES, objects.service)):
+            if part is not None:
+                await self._delete(resource, group[0], worker, part.uid)
+        if objects.secret is not None:
+            secret = objects.secret
+            await self._delete(SECRETS, group[0], worker, secret.uid, secret.resource_version)
+        logger.info("group %s/%s: worker %s deleted", *group, worker)
+
+    async def _delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str | None = None
+    ) -> None:
+        self._require_leading()
+        try:
+            await self._api.delete(resource, namespace, name, uid=uid, resource_version=resource_version)
+        except NotFoundError:
+            return
+        except ConflictError:
+            await self._look_again(resource, namespace, name)
+            raise
+
+
+def _describe_assignment(write: WorkerWrite) -> str:
+    if write.assignment is None:
+        return "Secret"
+    count = len(write.assignment.cameras)
+    return f"assignment {write.assignment.revision} with {count} camera{'' if count == 1 else 's'}"
+
+
+def describe(failures: Iterable[Failure]) -> str:
+    """All failures in one line."""
+    return "; ".join(f"worker {failure.worker}: {failure.error}" for failure in failures)

@@ -1,0 +1,140 @@
+"""Gathers everything about one group at one moment: from the cache, the workers' reports and the writes that wait."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from camera_api.assignment import Credentials, Role
+from camera_api.health import CameraHealth
+from camera_operator.cache import Cache, WorkerObjects
+from camera_operator.decide.releases import may_hold
+from camera_operator.decide.model import CameraView, ObjectKey, Observed, SecretProblem, WorkerView
+from camera_operator.health_poller import HealthPoller
+from camera_operator.specs import names
+from camera_operator.status import StatusWriter
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Observer:
+    """See the module.
+
+    Args:
+        cache: what the API server holds.
+        health: what the workers have reported.
+        statuses: statuses that are decided but not yet written.
+        clock: monotonic seconds.
+        now: wall clock.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        health: HealthPoller,
+        statuses: StatusWriter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._cache = cache
+        self._health = health
+        self._statuses = statuses
+        self._clock = clock
+        self._now = now
+
+    def observe(self, key: ObjectKey) -> Observed:
+        """Everything about the group."""
+        cameras = tuple(self._with_pending_status(camera) for camera in self._cache.cameras(key))
+        workers = self._workers(key)
+        group = self._cache.group(key)
+        if group is not None and (pending := self._statuses.group_status(key)) is not None:
+            group = replace(group, status=pending)
+        return Observed(
+            namespace=key[0],
+            group_name=key[1],
+            group=group,
+            category=self._cache.category(group.spec.category) if group is not None else None,
+            cameras=cameras,
+            credentials=self._credentials(key[0], cameras),
+            workers=workers,
+            health=self._camera_health(key[0], workers),
+            held_elsewhere=self._held_elsewhere(key, cameras, workers),
+            now=self._now(),
+            monotonic_now=self._clock(),
+        )
+
+    def _held_elsewhere(
+        self, key: ObjectKey, cameras: tuple[CameraView, ...], workers: tuple[WorkerView, ...]
+    ) -> Mapping[str, str]:
+        """Cameras of this group that a worker of another group may still be watching: theirs is the old group."""
+        own = {
+            camera.name for worker in workers if worker.assignment is not None for camera in worker.assignment.cameras
+        }
+        # Only newcomers: to ask every worker of the namespace about every camera is too much for each pass.
+        newcomers = {camera.name for camera in cameras} - own
+        if not newcomers:
+            return {}
+        return {
+            name: holder
+            for other in self._cache.groups_with_workers(key[0])
+            if other != key
+            for worker in self._workers(other)
+            for name, holder in may_hold(worker).items()
+            if name in newcomers
+        }
+
+    def _with_pending_status(self, camera: CameraView) -> CameraView:
+        pending = self._statuses.camera_status(camera.key)
+        return camera if pending is None else replace(camera, status=pending)
+
+    def _credentials(
+        self, namespace: str, cameras: tuple[CameraView, ...]
+    ) -> Mapping[str, Credentials | SecretProblem]:
+        wanted = {camera.credentials_secret for camera in cameras if camera.credentials_secret is not None}
+        return {name: self._cache.credentials(namespace, name) for name in wanted}
+
+    def _workers(self, key: ObjectKey) -> tuple[WorkerView, ...]:
+        views = []
+        for name, objects in self._cache.workers(key).items():
+            view = self._worker(key, name, objects)
+            if view is not None:
+                views.append(view)
+        return tuple(sorted(views, key=lambda view: (view.role, view.ordinal)))
+
+    def _worker(self, key: ObjectKey, name: str, objects: WorkerObjects) -> WorkerView | None:
+        parsed = names.parse_worker_name(name)
+        if parsed is None:
+            # Labelled like ours, named by somebody else: not a worker of this operator.
+            return None
+        _, role, ordinal = parsed
+        health = self._health.health((key[0], name))
+        return WorkerView(
+            name=name,
+            ordinal=ordinal,
+            role=role,
+            assignment=objects.secret.assignment if objects.secret is not None else None,
+            released=objects.secret.released if objects.secret is not None else {},
+            sized_for=objects.deployment.sized_for if objects.deployment is not None else None,
+            secret_resource_version=objects.secret.resource_version if objects.secret is not None else None,
+            secret_invalid=objects.secret is not None and objects.secret.assignment is None,
+            deployment_fingerprint=objects.deployment.fingerprint if objects.deployment is not None else None,
+            service_fingerprint=objects.service.fingerprint if objects.service is not None else None,
+            pods=tuple(view.pod for _, view in sorted(objects.pods.items())),
+            acknowledged_revision=health.acknowledged_revision,
+            last_report_at=health.last_report_at,
+            reachable_since=health.reachable_since,
+        )
+
+    def _camera_health(self, namespace: str, workers: tuple[WorkerView, ...]) -> Mapping[str, CameraHealth]:
+        reports: dict[str, CameraHealth] = {}
+        for worker in workers:
+            if worker.role is not Role.INGEST or worker.assignment is None:
+                continue
+            reported = self._health.health((namespace, worker.name)).cameras
+            for camera in worker.assignment.cameras:
+                if camera.uid in reported:
+                    reports[camera.uid] = reported[camera.uid]
+        return reports

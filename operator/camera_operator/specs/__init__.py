@@ -1,0 +1,1 @@
+"""Manifests of a worker's objects. Pure: values in, dictionaries for server-side apply out."""

@@ -1,0 +1,85 @@
+"""Names, labels and annotations of what the operator makes."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from camera_api import GROUP
+from camera_api.assignment import Role
+
+MANAGED_BY = "camera-operator"
+WORKER_NAME = "camera-worker"
+
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_PART_OF = "app.kubernetes.io/part-of"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_GROUP = f"{GROUP}/group"
+LABEL_ROLE = f"{GROUP}/role"
+LABEL_WORKER = f"{GROUP}/worker"
+LABEL_CATEGORY = f"{GROUP}/category"
+
+#: Hash of an applied manifest, on Deployments and Services: equal means that there is nothing to apply.
+ANNOTATION_FINGERPRINT = f"{GROUP}/fingerprint"
+#: On pods: the assignment's revision. Patching it makes kubelet deliver the Secret's new content at once.
+ANNOTATION_ASSIGNMENT_REVISION = f"{GROUP}/assignment-revision"
+#: On a worker's Secret: cameras taken from the worker, each with the revision that took it (a JSON object).
+ANNOTATION_RELEASED = f"{GROUP}/released"
+#: On Deployments: the number of cameras that the pod's requests are for.
+ANNOTATION_SIZED_FOR = f"{GROUP}/sized-for"
+
+_WORKER = re.compile(rf"(?P<group>.+)-(?P<role>{'|'.join(role.value for role in Role)})-(?P<ordinal>0|[1-9][0-9]*)")
+
+
+def worker_name(group: str, role: Role, ordinal: int) -> str:
+    """Name of a worker: of its Deployment, Service and Secret."""
+    return f"{group}-{role.value}-{ordinal}"
+
+
+def parse_worker_name(name: str) -> tuple[str, Role, int] | None:
+    """Group, role and ordinal of a worker's name; None: it is none."""
+    match = _WORKER.fullmatch(name)
+    return None if match is None else (match["group"], Role(match["role"]), int(match["ordinal"]))
+
+
+def worker_selector(group: str, role: Role) -> dict[str, str]:
+    """Labels that select the pods of all workers of one role of a group."""
+    return {LABEL_NAME: WORKER_NAME, LABEL_GROUP: group, LABEL_ROLE: role.value}
+
+
+def worker_labels(*, group: str, role: Role, worker: str, category: str) -> dict[str, str]:
+    """Labels of everything that belongs to one worker."""
+    return {
+        **worker_selector(group, role),
+        LABEL_COMPONENT: role.value,
+        LABEL_PART_OF: MANAGED_BY,
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_WORKER: worker,
+        LABEL_CATEGORY: category,
+    }
+
+
+def format_released(released: Mapping[str, int]) -> str:
+    """Text of ``ANNOTATION_RELEASED``."""
+    return json.dumps(dict(sorted(released.items())), separators=(",", ":"))
+
+
+def parse_released(text: str | None) -> Mapping[str, int] | None:
+    """Reads ``ANNOTATION_RELEASED``: revision by camera name; empty if there is no annotation.
+
+    None: somebody has garbled it, and the record of placement is as lost as with an unreadable assignment.
+    """
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not all(type(revision) is int for revision in value.values()):
+        return None
+    return value
+
+
+def parse_sized_for(text: str | None) -> int | None:
+    """Reads ``ANNOTATION_SIZED_FOR``; None: it is not there, or no number."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,0 +1,242 @@
+import base64
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Credentials, Role, SourceKind
+from camera_operator.apply import Applier
+from camera_operator.cache import Cache
+from camera_operator.cluster_api import DEPLOYMENTS, PODS, SECRETS, SERVICES
+from camera_operator.decide.model import Plan, WorkerWrite
+from camera_operator.errors import ClusterError, ConflictError, NotLeadingError, UnavailableError
+from camera_operator.specs import names
+from fakes import FakeApi
+
+Object = dict[str, Any]
+GROUP = ("city", "shops")
+WORKER = "shops-ingest-0"
+PASSWORD = "hunter2-of-the-camera"
+
+
+def assignment(revision: int = 1, worker: str = WORKER) -> Assignment:
+    camera = AssignedCamera(
+        namespace="city",
+        name="a",
+        uid="u",
+        source=AssignedSource(kind=SourceKind.RTSP, main_url="rtsp://cam/main"),
+        credentials=Credentials(username="admin", password=SecretStr(PASSWORD)),
+    )
+    return Assignment(
+        worker=worker,
+        namespace="city",
+        role=Role.INGEST,
+        group="shops",
+        category="shops",
+        revision=revision,
+        bearer_token=SecretStr("token"),
+        cameras=(camera,),
+    )
+
+
+def manifest(kind: str, worker: str = WORKER, **more: Any) -> Object:
+    labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_GROUP: "shops", names.LABEL_WORKER: worker}
+    return {"kind": kind, "metadata": {"namespace": "city", "name": worker, "labels": labels}, **more}
+
+
+def secret(content: Assignment) -> Object:
+    text = base64.b64encode(content.to_secret_text().encode()).decode()
+    return manifest("Secret", content.worker, data={"assignment.json": text})
+
+
+def write(content: Assignment, version: str | None = None, **more: Any) -> WorkerWrite:
+    return WorkerWrite(
+        worker=content.worker,
+        reason="a camera more",
+        assignment=content,
+        secret_resource_version=version,
+        secret=secret(content),
+        **more,
+    )
+
+
+def whole(content: Assignment) -> WorkerWrite:
+    return write(
+        content, service=manifest("Service", content.worker), deployment=manifest("Deployment", content.worker)
+    )
+
+
+class Desk:
+    """An API, a cache that hears of nothing but own writes, and an applier."""
+
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.cache = Cache()
+        self.leading = True
+        self.applier = Applier(self.api, self.cache, require_leading=self.require_leading)
+
+    def require_leading(self) -> None:
+        if not self.leading:
+            raise NotLeadingError("not leading")
+
+    def version(self) -> str:
+        found = self.cache.workers(GROUP)[WORKER].secret
+        assert found is not None
+        return found.resource_version
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_new_worker_gets_its_parts_in_order(desk: Desk) -> None:
+    assert await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),))) == ()
+    assert desk.api.writes == [
+        ("create", "Secret", WORKER),
+        ("apply", "Service", WORKER),
+        ("apply", "Deployment", WORKER),
+    ]
+
+
+async def test_what_was_written_is_known_without_a_watch(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    objects = desk.cache.workers(GROUP)[WORKER]
+    assert objects.secret is not None
+    assert objects.secret.assignment == assignment()
+    assert objects.deployment is not None
+    assert objects.service is not None
+
+
+async def test_the_pod_is_told_right_after_the_secret(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    desk.api.put(PODS, {**manifest("Pod"), "metadata": {**manifest("Pod")["metadata"], "name": "pod"}})
+    desk.api.writes.clear()
+    update = write(assignment(2), desk.version(), deployment=manifest("Deployment"), nudge_pods=("pod", "gone"))
+    assert await desk.applier.apply(GROUP, Plan(writes=(update,))) == ()
+    assert [(verb, kind) for verb, kind, _ in desk.api.writes] == [
+        ("apply", "Secret"),
+        ("patch", "Pod"),
+        ("patch", "Pod"),
+        ("apply", "Deployment"),
+    ]
+    annotations = desk.api.objects(PODS)[0]["metadata"]["annotations"]
+    assert annotations == {names.ANNOTATION_ASSIGNMENT_REVISION: "2"}
+
+
+async def test_a_nudge_alone_names_the_revision_that_stands(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(write(assignment(7)),)))
+    desk.api.put(PODS, {**manifest("Pod"), "metadata": {**manifest("Pod")["metadata"], "name": "pod"}})
+    nudge = WorkerWrite(worker=WORKER, reason="the pod does not know", nudge_pods=("pod",))
+    await desk.applier.apply(GROUP, Plan(writes=(nudge,)))
+    annotations = desk.api.objects(PODS)[0]["metadata"]["annotations"]
+    assert annotations == {names.ANNOTATION_ASSIGNMENT_REVISION: "7"}
+
+
+async def test_of_two_leaders_only_one_can_replace_an_assignment(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+    stale = desk.version()
+    other = Applier(desk.api, desk.cache, require_leading=lambda: None)
+    assert await other.apply(GROUP, Plan(writes=(write(assignment(2), stale),))) == ()
+    failures = await desk.applier.apply(GROUP, Plan(writes=(write(assignment(2), stale),)))
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+
+
+async def test_of_two_leaders_only_one_can_make_a_worker(desk: Desk) -> None:
+    other = Desk()
+    other.api = desk.api
+    other.applier = Applier(desk.api, other.cache, require_leading=lambda: None)
+    assert await other.applier.apply(GROUP, Plan(writes=(write(assignment()),))) == ()
+    failures = await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+    # And the loser knows by now what the winner has written.
+    assert desk.cache.workers(GROUP)[WORKER].secret is not None
+
+
+async def test_a_deleted_assignment_is_not_brought_back_by_a_late_write(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+    version = desk.version()
+    desk.api.remove(SECRETS, "city", WORKER)
+    failures = await desk.applier.apply(GROUP, Plan(writes=(write(assignment(2), version),)))
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+    assert desk.api.objects(SECRETS) == []
+
+
+async def test_somebody_else_s_secret_of_the_name_is_left_alone_and_named(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.api.put(SECRETS, {"metadata": {"namespace": "city", "name": WORKER}, "data": {"theirs": "eA=="}})
+    failures = await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+    assert desk.api.objects(SECRETS)[0]["data"] == {"theirs": "eA=="}
+    assert f"Secret city/{WORKER} is in the way" in caplog.text
+
+
+async def test_one_worker_s_trouble_does_not_hold_up_the_others(desk: Desk) -> None:
+    def fail(verb: str, _kind: str, name: str) -> ClusterError | None:
+        return UnavailableError(f"{verb} {name}", 503, "ServiceUnavailable") if name == "shops-ingest-1" else None
+
+    desk.api.fail = fail
+    writes = tuple(whole(assignment(worker=f"shops-ingest-{ordinal}")) for ordinal in range(3))
+    failures = await desk.applier.apply(GROUP, Plan(writes=writes))
+    assert [failure.worker for failure in failures] == ["shops-ingest-1"]
+    assert [item["metadata"]["name"] for item in desk.api.objects(DEPLOYMENTS)] == ["shops-ingest-0", "shops-ingest-2"]
+
+
+async def test_a_worker_is_deleted_with_its_record_last(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    desk.api.writes.clear()
+    assert await desk.applier.apply(GROUP, Plan(deletions=(WORKER,))) == ()
+    assert [(verb, kind) for verb, kind, _ in desk.api.writes] == [
+        ("delete", "Deployment"),
+        ("delete", "Service"),
+        ("delete", "Secret"),
+    ]
+    for resource in (DEPLOYMENTS, SERVICES, SECRETS):
+        assert desk.api.objects(resource) == []
+
+
+async def test_deleting_what_is_gone_already_is_no_error(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    for resource in (DEPLOYMENTS, SERVICES, SECRETS):
+        desk.api.remove(resource, "city", WORKER)
+    assert await desk.applier.apply(GROUP, Plan(deletions=(WORKER, "shops-ingest-9"))) == ()
+
+
+async def test_an_assignment_that_was_changed_meanwhile_is_not_deleted(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    desk.api.put(SECRETS, secret(assignment(2)))
+    failures = await desk.applier.apply(GROUP, Plan(deletions=(WORKER,)))
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+    assert len(desk.api.objects(SECRETS)) == 1
+    found = desk.cache.workers(GROUP)[WORKER].secret
+    assert found is not None
+    assert found.assignment == assignment(2)
+
+
+async def test_a_process_that_does_not_lead_writes_nothing(desk: Desk) -> None:
+    desk.leading = False
+    failures = await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    assert [type(failure.error) for failure in failures] == [NotLeadingError]
+    assert desk.api.writes == []
+
+
+async def test_writes_stop_in_the_middle_when_leadership_ends(desk: Desk) -> None:
+    def lose(_verb: str, kind: str, _name: str) -> None:
+        desk.leading = kind != "Secret"
+
+    desk.api.fail = lose
+    failures = await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    assert [type(failure.error) for failure in failures] == [NotLeadingError]
+    assert desk.api.writes == [("create", "Secret", WORKER)]
+
+
+async def test_the_log_tells_one_story_and_no_secret(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    plan = Plan(writes=(whole(assignment()),))
+    await desk.applier.apply(GROUP, plan)
+    assert [record.getMessage() for record in caplog.records if record.name == "camera_operator.apply"] == [
+        "group city/shops: worker shops-ingest-0: a camera more (assignment 1 with 1 camera, Service, Deployment)"
+    ]
+    assert PASSWORD not in caplog.text
+    assert PASSWORD not in repr(plan)

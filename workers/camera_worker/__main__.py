@@ -1,0 +1,94 @@
+"""``camera-worker``: wires the parts together. Exit codes: 0 stopped as asked, 1 a part has died, 2 wrong usage."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import sys
+import threading
+import time
+
+import prometheus_client
+from aiohttp import web
+
+from camera_worker import logs
+from camera_worker.assignment import AssignmentWatcher
+from camera_worker.errors import SettingsError
+from camera_worker.health import HealthStore
+from camera_worker.ingest.camera import Surroundings
+from camera_worker.ingest.pyav_source import open_stream, quieten_libraries
+from camera_worker.metrics import make_registry
+from camera_worker.server import Api
+from camera_worker.settings import Settings, load_settings
+from camera_worker.supervisor import Supervisor
+
+logger = logging.getLogger("camera_worker")
+
+#: Seconds for cameras to let go when the worker stops. Those that hang on a silent camera end with the process.
+_STOP_S = 3.0
+
+
+async def run(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def changed() -> None:
+        # A camera's thread may outlive the loop by the time that its last read takes.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(supervisor.collect)
+
+    surroundings = Surroundings(
+        open_stream=open_stream,
+        clock=time.monotonic,
+        wall_clock=time.time,
+        opens=threading.Semaphore(settings.simultaneous_opens),
+        changed=changed,
+    )
+    supervisor = Supervisor(surroundings, HealthStore(secrets.token_hex(8)))
+    watcher = AssignmentWatcher(settings.assignment, supervisor.want)
+
+    def unready() -> str:
+        return "" if supervisor.assignment is not None else watcher.trouble or "no assignment has been taken over yet"
+
+    registry = make_registry(lambda: list(supervisor.cameras.values()), lambda: supervisor.assignment)
+    prometheus_client.ProcessCollector(registry=registry)
+    runner = web.AppRunner(Api(supervisor, registry, unready).application(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, settings.bind, settings.port).start()
+    logger.info("listening on %s port %d, assignment from %s", settings.bind, settings.port, settings.assignment)
+    tasks = {asyncio.create_task(supervisor.run()), asyncio.create_task(watcher.run())}
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            task.result()
+    finally:
+        for task in (*tasks, stopping):
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await supervisor.stop(_STOP_S)
+        await runner.cleanup()
+    logger.info("stopped")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    try:
+        settings = load_settings(arguments)
+    except SettingsError as error:
+        sys.stderr.write(f"camera-worker: {error}\n")
+        return 2
+    logs.configure(settings.log_level)
+    quieten_libraries()
+    # Twice the series for a time that nobody asks for.
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    asyncio.run(run(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

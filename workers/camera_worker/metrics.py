@@ -1,0 +1,108 @@
+"""Prometheus metrics, read from the cameras at scrape time: a camera's series end with the camera."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from camera_api.assignment import Assignment
+from camera_worker.ingest.camera import Camera
+
+_LABELS = ("namespace", "camera", "group", "category")
+
+
+class CameraCollector(Collector):
+    """Series of all cameras that are watched.
+
+    Args:
+        cameras: those at present.
+        assignment: in force; None: there is none yet.
+    """
+
+    def __init__(self, cameras: Callable[[], Iterable[Camera]], assignment: Callable[[], Assignment | None]) -> None:
+        self._cameras = cameras
+        self._assignment = assignment
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the registry must not scrape to learn the names."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All series."""
+        assignment = self._assignment()
+        yield GaugeMetricFamily(
+            "camera_worker_assignment_revision",
+            "Revision of the assignment in force; 0 before the first.",
+            value=assignment.revision if assignment is not None else 0,
+        )
+        yield GaugeMetricFamily(
+            "camera_worker_threads", "Threads of the worker's process.", value=threading.active_count()
+        )
+        if assignment is None:
+            return
+        families = _families()
+        for camera in self._cameras():
+            labels = (camera.assigned.namespace, camera.assigned.name, assignment.group, assignment.category)
+            _add(families, camera, labels)
+        yield from families.values()
+
+
+def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
+    def gauge(name: str, text: str, *more: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, text, labels=(*_LABELS, *more))
+
+    def counter(name: str, text: str, *more: str) -> CounterMetricFamily:
+        return CounterMetricFamily(name, text, labels=(*_LABELS, *more))
+
+    families = (
+        gauge("camera_up", "1 while the camera delivers a usable picture, else 0."),
+        gauge("camera_info", "What the stream is; always 1.", "codec", "resolution", "transport"),
+        gauge("camera_fault_active", "1 for each fault that the camera has at present.", "fault"),
+        gauge("camera_last_frame_timestamp_seconds", "When the last frame came, in seconds since 1970."),
+        counter("camera_fault_seconds", "Seconds with a fault, without maintenance.", "fault"),
+        counter("camera_up_seconds", "Seconds in which the camera delivered a usable picture, without maintenance."),
+        counter("camera_observed_seconds", "Seconds in which the camera was watched, without maintenance."),
+        counter("camera_frames", "Frames received."),
+        counter("camera_keyframes", "Key frames received."),
+        counter("camera_received_bytes", "Bytes of video received."),
+        counter("camera_reconnects", "Lost connections and failed tries, by cause.", "reason"),
+        counter("camera_decode_seconds", "Seconds spent on decoding."),
+    )
+    return {family.name: family for family in families}
+
+
+def _add(families: dict[str, GaugeMetricFamily | CounterMetricFamily], camera: Camera, labels: tuple[str, ...]) -> None:
+    counters, faults, info = camera.counters, camera.active_faults(), camera.stream_info
+
+    def add(name: str, value: float, *more: str) -> None:
+        families[name].add_metric((*labels, *more), value)
+
+    add("camera_up", camera.is_up)
+    if info is not None:
+        add("camera_info", 1, info.codec, f"{info.width}x{info.height}", info.transport)
+    for fault in faults:
+        add("camera_fault_active", 1, fault.value)
+    if counters.last_frame_at is not None:
+        add("camera_last_frame_timestamp_seconds", counters.last_frame_at)
+    # Copies: the camera's thread may add a key meanwhile.
+    for name, seconds in dict(counters.fault_seconds).items():
+        add("camera_fault_seconds", seconds, name)
+    for reason, number in dict(counters.reconnects).items():
+        add("camera_reconnects", number, reason)
+    add("camera_up_seconds", counters.up_seconds)
+    add("camera_observed_seconds", counters.observed_seconds)
+    add("camera_frames", counters.frames)
+    add("camera_keyframes", counters.key_frames)
+    add("camera_received_bytes", counters.received_bytes)
+    add("camera_decode_seconds", counters.decode_seconds)
+
+
+def make_registry(
+    cameras: Callable[[], Iterable[Camera]], assignment: Callable[[], Assignment | None]
+) -> CollectorRegistry:
+    """A registry with the cameras' series."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(CameraCollector(cameras, assignment))
+    return registry

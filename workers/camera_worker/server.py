@@ -1,0 +1,113 @@
+"""The worker's HTTP API: health by long poll, snapshots, metrics and probes. Every /v1 route wants the bearer token."""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from camera_worker.ingest.pyav_source import jpeg
+from camera_worker.supervisor import Supervisor
+
+#: Seconds that a health poll may wait, at most: below the idle time-outs of what may stand between.
+MAX_WAIT_S = 30.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Api:
+    """Routes of the worker.
+
+    Args:
+        supervisor: the cameras.
+        registry: for /metrics.
+        unready: why the worker is not ready; empty: it is.
+    """
+
+    def __init__(self, supervisor: Supervisor, registry: CollectorRegistry, unready: Callable[[], str]) -> None:
+        self._supervisor = supervisor
+        self._registry = registry
+        self._unready = unready
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        application = web.Application(middlewares=[self._authorize])
+        application.add_routes(
+            [
+                web.get("/v1/health", self._health),
+                web.get("/v1/cameras/{namespace}/{name}/snapshot.jpg", self._snapshot),
+                web.get("/metrics", self._metrics),
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+            ]
+        )
+        return application
+
+    @web.middleware
+    async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.startswith("/v1/"):
+            return await handler(request)
+        assignment = self._supervisor.assignment
+        if assignment is None:
+            return _error(503, "the worker has no assignment yet")
+        expected = f"Bearer {assignment.bearer_token.get_secret_value()}"
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), expected.encode()):
+            return _error(401, "the bearer token of the worker's assignment is needed", {"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        try:
+            after = int(request.query["after"]) if "after" in request.query else None
+            wait = min(float(request.query.get("wait", "0")), MAX_WAIT_S)
+        except ValueError:
+            return _error(400, "after and wait must be numbers")
+        instance = request.query.get("instance")
+        store, news = self._supervisor.store, self._supervisor.news
+        deadline = asyncio.get_running_loop().time() + wait
+        while not store.has_news(instance, after):
+            # Cleared before the next look, so that no change falls between the two.
+            news.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await news.wait()
+            except TimeoutError:
+                break
+        assignment = self._supervisor.assignment
+        worker = assignment.worker if assignment is not None else ""
+        report = store.report(worker, instance, after)
+        return web.Response(
+            text=report.model_dump_json(by_alias=True, exclude_none=True), content_type="application/json"
+        )
+
+    async def _snapshot(self, request: web.Request) -> web.StreamResponse:
+        key = (request.match_info["namespace"], request.match_info["name"])
+        camera = next((camera for camera in self._supervisor.cameras.values() if camera.assigned.key == key), None)
+        if camera is None:
+            return _error(404, f"camera {'/'.join(key)} is not assigned to this worker")
+        key_frame = camera.key_frame
+        # Only on demand: a picture of 1080p costs 10 ms to compress, and nobody looks at most of them.
+        picture = await asyncio.to_thread(jpeg, key_frame) if key_frame is not None else None
+        if picture is None:
+            return _error(404, f"camera {'/'.join(key)} has not delivered a picture yet")
+        return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+
+    async def _healthz(self, _: web.Request) -> web.StreamResponse:
+        dead = [camera.assigned.name for camera in self._supervisor.cameras.values() if not camera.is_alive]
+        if dead:
+            return _error(500, f"the threads of {len(dead)} cameras have ended: {', '.join(sorted(dead)[:5])}")
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.StreamResponse:
+        unready = self._unready()
+        return _error(503, unready) if unready else web.json_response({"status": "ok"})
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": message}, status=status, headers=headers)
