@@ -35,7 +35,7 @@ class FakeApi:
 
     def __init__(self, *, page_size: int = 2) -> None:
         self.writes: list[tuple[str, str, str]] = []
-        self.on_event: Callable[[Resource, str, Object], None] = lambda _resource, _type, _object: None
+        self.on_event: Callable[[Resource, str, Object], object] = lambda _resource, _type, _object: None
         self.fail: Callable[[str, str, str], ClusterError | None] = lambda _verb, _kind, _name: None
         self.page_size = page_size
         self.missing: tuple[str, ...] = ()

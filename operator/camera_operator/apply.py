@@ -100,24 +100,23 @@ class Applier:
                 metadata = {**manifest["metadata"], **preconditions}
                 written = await self._api.apply(SECRETS, {**manifest, "metadata": metadata})
         except ConflictError:
-            await self._look_again(SECRETS, group[0], write.worker)
+            await self._look_again(group[0], write.worker)
             raise
         self._cache.put(SECRETS, written)
         self._secret_applied(group)
 
-    async def _look_again(self, resource: Resource, namespace: str, name: str) -> None:
+    async def _look_again(self, namespace: str, name: str) -> None:
         """Takes over what a conflict was about, so that the next pass does not run into it again."""
         try:
-            found = await self._api.get(resource, namespace, name)
+            found = await self._api.get(SECRETS, namespace, name)
         except NotFoundError:
             return
-        self._cache.put(resource, found)
+        self._cache.put(SECRETS, found)
         labels = found["metadata"].get("labels") or {}
         if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
             logger.error(
-                "%s %s/%s is in the way: the operator needs the name for a worker, but did not make it;"
+                "Secret %s/%s is in the way: the operator needs the name for a worker, but did not make it;"
                 " rename or delete it",
-                resource.kind,
                 namespace,
                 name,
             )
@@ -165,7 +164,10 @@ class Applier:
         except NotFoundError:
             return
         except ConflictError:
-            await self._look_again(resource, namespace, name)
+            # Another Deployment or Service of the name comes by the watch; of the Secret, the next pass needs the
+            # version at once.
+            if resource is SECRETS:
+                await self._look_again(namespace, name)
             raise
 
 

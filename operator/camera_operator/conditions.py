@@ -1,11 +1,21 @@
-"""Condition types and the closed set of reasons, each with the message that tells people what to do next."""
+"""Condition types and the closed set of reasons, each with the message that tells people what to do next.
 
+A reason is for programs and never changes its meaning; a message is for people. Reasons of faulty cameras are the words
+of ``camera_api.faults``.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from camera_api.conditions import ConditionStatus
 from camera_api.faults import FAULTS, Fault
 from camera_api.health import ActiveFault
+
+#: The schema's limit for the message of a condition.
+MAX_MESSAGE_LENGTH = 1024
+_SHOWN_WORKERS = 5
 
 
 class CameraCondition(StrEnum):
@@ -42,28 +52,27 @@ class Reason(StrEnum):
     CONSENT_EXPIRED = "ConsentExpired"
     # Assigned
     ASSIGNED = "Assigned"
-    NOT_ASSIGNED = "NotAssigned"
     AWAITING_RELEASE = "AwaitingRelease"
     GROUP_PAUSED = "GroupPaused"
     PLANNED = "Planned"
     RETIRED = "Retired"
-    MAINTENANCE = "Maintenance"
     # Reachable to PictureHealthy
     CONNECTED = "Connected"
     AUTHENTICATED = "Authenticated"
     STREAMING = "Streaming"
     PICTURE_HEALTHY = "PictureHealthy"
+    NOT_CHECKED = "NotChecked"
     NOT_WATCHED = "NotWatched"
     NOT_KNOWN = "NotKnown"
     # Ready and status.reason
     WORKING = "Working"
-    CONNECTING = "Connecting"
+    MAINTENANCE = "Maintenance"
     WAITING_FOR_WORKER = "WaitingForWorker"
     # Groups
+    PAUSED = "Paused"
+    NO_WORKERS_NEEDED = "NoWorkersNeeded"
     WORKERS_READY = "WorkersReady"
-    WORKERS_STARTING = "WorkersStarting"
-    NO_WORKERS = "NoWorkers"
-    READY = "Ready"
+    WORKERS_NOT_READY = "WorkersNotReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +82,13 @@ class Finding:
     status: ConditionStatus
     reason: str
     message: str = ""
+    #: The message holds figures of a measurement: they differ from report to report and are worth no write.
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a camera cannot be watched."""
+    """Why a camera cannot be used as it is declared."""
 
     reason: Reason
     message: str
@@ -88,28 +99,118 @@ def true(reason: Reason, message: str = "") -> Finding:
     return Finding(ConditionStatus.TRUE, reason.value, message)
 
 
-def false(reason: Reason | Fault, message: str) -> Finding:
+def false(reason: Reason, message: str) -> Finding:
     """A condition that does not hold."""
     return Finding(ConditionStatus.FALSE, reason.value, message)
 
 
-def unknown(reason: Reason | Fault, message: str = "") -> Finding:
+def unknown(reason: Reason, message: str = "") -> Finding:
     """A condition that nobody can tell."""
     return Finding(ConditionStatus.UNKNOWN, reason.value, message)
 
 
-def fault_message(active: ActiveFault) -> str:
-    """What was measured, what it means, and what to check first."""
+def faulty(active: ActiveFault) -> Finding:
+    """A condition that a fault makes false: what was measured, what it means, and what to check first."""
     info = FAULTS[active.fault]
     measured = active.message.rstrip(". ")
     opening = f"{measured}: {info.meaning}" if measured else _capitalised(info.meaning)
-    return f"{opening}. Next: {info.check_first}."[:1024]
+    advice = f". Next: {info.check_first}."
+    # The advice is what must not be cut off.
+    message = opening[: MAX_MESSAGE_LENGTH - len(advice)] + advice
+    return Finding(ConditionStatus.FALSE, active.fault.value, message, measured=True)
 
 
-def observer_message(fault: Fault) -> str:
-    """Why nobody knows a camera's state, and what to check first."""
+def unobserved(fault: Fault) -> Finding:
+    """A condition that nobody can tell because nobody watches the camera, and what to check first."""
     info = FAULTS[fault]
-    return f"{_capitalised(info.meaning)}. Next: {info.check_first}."
+    return Finding(ConditionStatus.UNKNOWN, fault.value, f"{_capitalised(info.meaning)}. Next: {info.check_first}.")
+
+
+def invalid_spec(problem: str) -> Rejection:
+    """The stored object cannot be used; ``problem`` names the field."""
+    message = f"The Camera cannot be used as it is stored: {problem.rstrip('.')}"
+    return Rejection(Reason.INVALID_SPEC, f"{message[: MAX_MESSAGE_LENGTH - 1]}.")
+
+
+def group_not_found(namespace: str, group: str) -> Rejection:
+    """The camera names a group that does not exist."""
+    return Rejection(
+        Reason.GROUP_NOT_FOUND,
+        f"spec.group: there is no CameraGroup {group!r} in namespace {namespace!r}."
+        " Next: create it, or correct spec.group.",
+    )
+
+
+def group_deleting(group: str) -> Rejection:
+    """The camera's group is on its way out."""
+    return Rejection(
+        Reason.GROUP_DELETING,
+        f"spec.group: CameraGroup {group!r} is being deleted, and its workers with it. Next: name another group.",
+    )
+
+
+def category_not_found(category: str, group: str) -> Rejection:
+    """The group's category does not exist."""
+    return Rejection(
+        Reason.CATEGORY_NOT_FOUND,
+        f"There is no CameraCategory {category!r}, which CameraGroup {group!r} names. Next: create it; until then"
+        " cameras that are watched go on with their last settings, and no others are taken on.",
+    )
+
+
+def consent_expired(expired_at: datetime) -> Rejection:
+    """The owner's agreement has ended."""
+    return Rejection(
+        Reason.CONSENT_EXPIRED,
+        f"spec.consent.expiresAt: the owner's agreement ended on {expired_at:%Y-%m-%d %H:%M} UTC, so the camera is no"
+        " longer watched. Next: renew it, or retire the camera.",
+    )
+
+
+def secret_not_found(namespace: str, secret: str) -> Rejection:
+    """The Secret with the camera's credentials does not exist."""
+    return Rejection(
+        Reason.SECRET_NOT_FOUND,
+        f"spec.credentialsSecretRef.name: there is no Secret {secret!r} in namespace {namespace!r}."
+        " Next: create it with the keys username and password.",
+    )
+
+
+def secret_incomplete(secret: str) -> Rejection:
+    """The Secret with the camera's credentials lacks something."""
+    return Rejection(
+        Reason.SECRET_INCOMPLETE,
+        f"spec.credentialsSecretRef.name: Secret {secret!r} needs the keys username and password, both UTF-8 text.",
+    )
+
+
+def assigned(worker: str) -> Finding:
+    """A worker has the camera."""
+    return true(Reason.ASSIGNED, f"Worker {worker}.")
+
+
+def awaiting_release(worker: str) -> Finding:
+    """The camera may still be watched by a worker that it was taken from."""
+    return false(
+        Reason.AWAITING_RELEASE,
+        f"Worker {worker} has not yet confirmed that it let go of the camera. Next: look at its pod and node.",
+    )
+
+
+def workers_not_ready(count: int, waiting_for: Sequence[str]) -> Finding:
+    """Some workers have no ready pod.
+
+    Args:
+        count: of workers that the group needs.
+        waiting_for: names of those that are not ready; at least one.
+    """
+    shown = ", ".join(waiting_for[:_SHOWN_WORKERS])
+    more = f" and {len(waiting_for) - _SHOWN_WORKERS} more" if len(waiting_for) > _SHOWN_WORKERS else ""
+    return false(
+        Reason.WORKERS_NOT_READY,
+        f"{len(waiting_for)} of {count} workers are not ready: {shown}{more}. Next: look at their pods,"
+        f" kubectl describe pod -l camera-operator.io/worker={waiting_for[0]}.",
+    )
 
 
 def _capitalised(text: str) -> str:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from camera_api.assignment import Credentials, Role
 from camera_api.health import CameraHealth
 from camera_operator.cache import Cache, WorkerObjects
-from camera_operator.decide.releases import may_hold
 from camera_operator.decide.model import CameraView, ObjectKey, Observed, SecretProblem, WorkerView
+from camera_operator.decide.releases import may_hold
 from camera_operator.health_poller import HealthPoller
 from camera_operator.specs import names
 from camera_operator.status import StatusWriter

@@ -25,8 +25,8 @@ FAULTY = {
 @pytest.fixture(scope="module")
 def report(target: LocalTarget, simulator: object) -> str:  # noqa: ARG001 - the cameras must be there
     """The report on the demo's city, once it has settled."""
-    steps.apply_prometheus(target)
     steps.apply_city(target)
+    steps.apply_prometheus(target)
     steps.wait_until_settled(target, steps.CITY, lambda _: None)
     command = [sys.executable, "-m", "camera_operator", "report", "--kubeconfig", str(target.kubeconfig)]
     return subprocess.run([*command, "-n", steps.CITY], capture_output=True, text=True, check=True).stdout

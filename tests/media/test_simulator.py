@@ -337,7 +337,7 @@ def test_overexposed_camera_is_white_everywhere(simulator: SimulatorProcess) -> 
     simulator.set_fault("open", "overexposed")
     picture = pictures(simulator.url("open"), 1)[0]
 
-    assert np.percentile(picture, 1) > 200
+    assert np.percentile(picture, 1) > 215
 
 
 def test_covered_camera_shows_next_to_nothing_of_the_scene(simulator: SimulatorProcess, good_picture: Picture) -> None:
@@ -414,13 +414,13 @@ def test_cameras_are_added_replaced_and_removed_while_others_run(simulator: Simu
 
 
 def test_many_streams_run_at_their_rate_and_leave_nothing_behind(simulator: SimulatorProcess) -> None:
-    for number in range(16):
+    for number in range(8):
         simulator.add_camera({"name": f"crowd-{number}"})
     descriptors = Path(f"/proc/{simulator.pid}/fd")
     before = len(list(descriptors.iterdir()))
 
     with contextlib.ExitStack() as stack:
-        watchers = [stack.enter_context(Watcher(simulator.url(f"crowd-{number}"))) for number in range(16)]
+        watchers = [stack.enter_context(Watcher(simulator.url(f"crowd-{number}"))) for number in range(8)]
         time.sleep(2)
         rates = [len(watcher.arrivals) / (watcher.arrivals[-1][0] - watcher.arrivals[0][0]) for watcher in watchers]
     assert min(rates) > 8
@@ -429,7 +429,7 @@ def test_many_streams_run_at_their_rate_and_leave_nothing_behind(simulator: Simu
     while len(list(descriptors.iterdir())) > before + 4:
         assert time.monotonic() < deadline, "connections were left open"
         time.sleep(0.05)
-    for number in range(16):
+    for number in range(8):
         simulator.remove_camera(f"crowd-{number}")
 
 

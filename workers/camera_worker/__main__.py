@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import sys
-import threading
 import time
 
 import prometheus_client
@@ -16,8 +16,9 @@ from camera_worker import logs
 from camera_worker.assignment import AssignmentWatcher
 from camera_worker.errors import SettingsError
 from camera_worker.health import HealthStore
-from camera_worker.ingest.camera import Surroundings
-from camera_worker.ingest.pyav_source import open_stream, quieten_libraries
+from camera_worker.ingest.camera import Camera, Surroundings
+from camera_worker.ingest.pyav_source import PyAvOpener, quieten_libraries
+from camera_worker.ingest.slots import OpenSlots
 from camera_worker.metrics import make_registry
 from camera_worker.server import Api
 from camera_worker.settings import Settings, load_settings
@@ -29,8 +30,12 @@ logger = logging.getLogger("camera_worker")
 _STOP_S = 3.0
 
 
-async def run(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT."""
+async def run(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT.
+
+    Returns:
+        How many cameras have not let go in time.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,21 +47,23 @@ async def run(settings: Settings) -> None:
             loop.call_soon_threadsafe(supervisor.collect)
 
     surroundings = Surroundings(
-        open_stream=open_stream,
+        opener=PyAvOpener(),
         clock=time.monotonic,
         wall_clock=time.time,
-        opens=threading.Semaphore(settings.simultaneous_opens),
+        slots=OpenSlots(settings.simultaneous_opens),
         changed=changed,
     )
-    supervisor = Supervisor(surroundings, HealthStore(secrets.token_hex(8)))
-    watcher = AssignmentWatcher(settings.assignment, supervisor.want)
+    supervisor = Supervisor(lambda assigned: Camera(assigned, surroundings), HealthStore(secrets.token_hex(8)))
+    watcher = AssignmentWatcher(settings.assignment, supervisor.take_over)
 
     def unready() -> str:
         return "" if supervisor.assignment is not None else watcher.trouble or "no assignment has been taken over yet"
 
     registry = make_registry(lambda: list(supervisor.cameras.values()), lambda: supervisor.assignment)
     prometheus_client.ProcessCollector(registry=registry)
-    runner = web.AppRunner(Api(supervisor, registry, unready).application(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        Api(supervisor, registry, unready, lambda: watcher.trouble).application(), access_log=None, shutdown_timeout=1.0
+    )
     await runner.setup()
     await web.TCPSite(runner, settings.bind, settings.port).start()
     logger.info("listening on %s port %d, assignment from %s", settings.bind, settings.port, settings.assignment)
@@ -70,9 +77,10 @@ async def run(settings: Settings) -> None:
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
-        await supervisor.stop(_STOP_S)
+        left = await supervisor.stop(_STOP_S)
         await runner.cleanup()
     logger.info("stopped")
+    return left
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,11 +90,20 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"camera-worker: {error}\n")
         return 2
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     quieten_libraries()
     # Twice the series for a time that nobody asks for.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-    asyncio.run(run(settings))
+    try:
+        left = asyncio.run(run(settings))
+    except OSError as error:
+        logger.error("cannot listen on %s port %d: %s", settings.bind, settings.port, error.strerror)  # noqa: TRY400
+        return 1
+    if left:
+        # Threads inside FFmpeg do not survive the interpreter's own end.
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from camera_api.assignment import Assignment
+from camera_api.assignment import Assignment, Role
 from camera_worker.errors import AssignmentError
 
 logger = logging.getLogger(__name__)
@@ -25,10 +26,16 @@ def read_assignment(path: Path) -> Assignment:
     except OSError as error:
         raise AssignmentError(f"{path}: {error.strerror}") from None
     try:
-        return Assignment.from_secret_text(text)
+        assignment = Assignment.from_secret_text(text)
     except ValueError as error:
         # Its text names fields and kinds of mistake, never content.
         raise AssignmentError(f"{path}: {error}") from None
+    if assignment.role is not Role.INGEST:
+        raise AssignmentError(f"{path}: role: this worker does {Role.INGEST.value}, not {assignment.role.value}")
+    repeated = sorted(uid for uid, times in Counter(camera.uid for camera in assignment.cameras).items() if times > 1)
+    if repeated:
+        raise AssignmentError(f"{path}: cameras: uid {repeated[0]} is there more than once")
+    return assignment
 
 
 class AssignmentWatcher:

@@ -1,11 +1,12 @@
 """Errors of the worker.
 
     WorkerError
-    ├── SettingsError       a flag or an environment variable is wrong
-    ├── AssignmentError     the assignment cannot be read; the one in force stands
-    └── StreamError         a camera's stream cannot be opened or has ended; holds the fault
+    ├── SettingsError           a flag or an environment variable is wrong
+    ├── AssignmentError         the assignment cannot be taken over; the one in force stands
+    ├── IllegalTransitionError  a connection was told what cannot happen in its phase: a defect of the worker
+    └── StreamError             a camera's stream cannot be opened or has ended; holds the fault
 
-No text of an error holds a credential: FFmpeg's errors, whose texts hold the whole URL, end in ``ingest.pyav_source``.
+No text of an error holds a credential: FFmpeg's errors, whose texts hold the whole URL, end in ``ingest.av_errors``.
 """
 
 from camera_api.faults import Fault
@@ -20,7 +21,11 @@ class SettingsError(WorkerError):
 
 
 class AssignmentError(WorkerError):
-    """The assignment cannot be read. The text names fields, never content."""
+    """The assignment cannot be taken over. The text names fields, never content."""
+
+
+class IllegalTransitionError(WorkerError):
+    """A connection was told what cannot happen in its phase."""
 
 
 class StreamError(WorkerError):
@@ -28,12 +33,12 @@ class StreamError(WorkerError):
 
     Attributes:
         fault: what is wrong with the camera.
-        message: what was seen, for people; no credential.
-        try_udp: whether the camera may still be reached by UDP.
+        message: what was measured, for people; no credential.
+        connected: whether a connection to the camera stood. A try that ends before costs the camera next to nothing.
     """
 
-    def __init__(self, fault: Fault, message: str, *, try_udp: bool = False) -> None:
+    def __init__(self, fault: Fault, message: str, *, connected: bool = True) -> None:
         super().__init__(f"{fault.value}: {message}")
         self.fault = fault
         self.message = message
-        self.try_udp = try_udp
+        self.connected = connected

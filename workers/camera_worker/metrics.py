@@ -11,6 +11,7 @@ from camera_api.assignment import Assignment
 from camera_worker.ingest.camera import Camera
 
 _LABELS = ("namespace", "camera", "group", "category")
+_Family = GaugeMetricFamily | CounterMetricFamily
 
 
 class CameraCollector(Collector):
@@ -49,7 +50,7 @@ class CameraCollector(Collector):
         yield from families.values()
 
 
-def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
+def _families() -> dict[str, _Family]:
     def gauge(name: str, text: str, *more: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(name, text, labels=(*_LABELS, *more))
 
@@ -63,36 +64,41 @@ def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
         gauge("camera_last_frame_timestamp_seconds", "When the last frame came, in seconds since 1970."),
         counter("camera_fault_seconds", "Seconds with a fault, without maintenance.", "fault"),
         counter("camera_up_seconds", "Seconds in which the camera delivered a usable picture, without maintenance."),
-        counter("camera_observed_seconds", "Seconds in which the camera was watched, without maintenance."),
+        counter(
+            "camera_observed_seconds",
+            "Seconds in which it was known whether the camera works, without maintenance. Uptime is the increase of "
+            "camera_up_seconds_total divided by the increase of this.",
+        ),
         counter("camera_frames", "Frames received."),
         counter("camera_keyframes", "Key frames received."),
         counter("camera_received_bytes", "Bytes of video received."),
-        counter("camera_reconnects", "Lost connections and failed tries, by cause.", "reason"),
+        counter("camera_reconnects", "Streams that were lost and stand again, by the reason of the loss.", "reason"),
         counter("camera_decode_seconds", "Seconds spent on decoding."),
     )
     return {family.name: family for family in families}
 
 
-def _add(families: dict[str, GaugeMetricFamily | CounterMetricFamily], camera: Camera, labels: tuple[str, ...]) -> None:
-    counters, faults, info = camera.counters, camera.active_faults(), camera.stream_info
+def _add(families: dict[str, _Family], camera: Camera, labels: tuple[str, ...]) -> None:
+    counters, view = camera.counters, camera.view()
 
     def add(name: str, value: float, *more: str) -> None:
         families[name].add_metric((*labels, *more), value)
 
-    add("camera_up", camera.is_up)
-    if info is not None:
-        add("camera_info", 1, info.codec, f"{info.width}x{info.height}", info.transport)
-    for fault in faults:
+    add("camera_up", view.is_up)
+    if view.stream is not None:
+        stream = view.stream
+        add("camera_info", 1, stream.codec, f"{stream.width}x{stream.height}", stream.transport)
+    for fault in view.faults:
         add("camera_fault_active", 1, fault.value)
-    if counters.last_frame_at is not None:
-        add("camera_last_frame_timestamp_seconds", counters.last_frame_at)
-    # Copies: the camera's thread may add a key meanwhile.
-    for name, seconds in dict(counters.fault_seconds).items():
-        add("camera_fault_seconds", seconds, name)
-    for reason, number in dict(counters.reconnects).items():
+    if view.last_frame_at is not None:
+        add("camera_last_frame_timestamp_seconds", round(view.last_frame_at, 3))
+    for fault, seconds in sorted(view.fault_seconds.items()):
+        add("camera_fault_seconds", seconds, fault.value)
+    # A copy: the camera's thread may add a key meanwhile.
+    for reason, number in sorted(dict(counters.reconnects).items()):
         add("camera_reconnects", number, reason)
-    add("camera_up_seconds", counters.up_seconds)
-    add("camera_observed_seconds", counters.observed_seconds)
+    add("camera_up_seconds", view.up_seconds)
+    add("camera_observed_seconds", view.observed_seconds)
     add("camera_frames", counters.frames)
     add("camera_keyframes", counters.key_frames)
     add("camera_received_bytes", counters.received_bytes)

@@ -8,11 +8,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from camera_worker.ingest.pyav_source import jpeg
+from camera_worker.ingest.camera import Camera
+from camera_worker.ingest.snapshot import Snapshots
 from camera_worker.supervisor import Supervisor
 
 #: Seconds that a health poll may wait, at most: below the idle time-outs of what may stand between.
 MAX_WAIT_S = 30.0
+#: Digits of a cursor, at most.
+_MAX_DIGITS = 18
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,12 +27,21 @@ class Api:
         supervisor: the cameras.
         registry: for /metrics.
         unready: why the worker is not ready; empty: it is.
+        trouble: why the latest assignment could not be taken over; empty: it was. The one in force is watched on.
     """
 
-    def __init__(self, supervisor: Supervisor, registry: CollectorRegistry, unready: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor[Camera],
+        registry: CollectorRegistry,
+        unready: Callable[[], str],
+        trouble: Callable[[], str] = str,
+    ) -> None:
         self._supervisor = supervisor
         self._registry = registry
         self._unready = unready
+        self._trouble = trouble
+        self._snapshots = Snapshots()
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -60,10 +72,10 @@ class Api:
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         try:
-            after = int(request.query["after"]) if "after" in request.query else None
-            wait = min(float(request.query.get("wait", "0")), MAX_WAIT_S)
-        except ValueError:
-            return _error(400, "after and wait must be numbers")
+            after = _after(request.query.get("after"))
+            wait = _wait(request.query.get("wait", "0"))
+        except ValueError as error:
+            return _error(400, str(error))
         instance = request.query.get("instance")
         store, news = self._supervisor.store, self._supervisor.news
         deadline = asyncio.get_running_loop().time() + wait
@@ -88,10 +100,11 @@ class Api:
         if camera is None:
             return _error(404, f"camera {'/'.join(key)} is not assigned to this worker")
         key_frame = camera.key_frame
-        # Only on demand: a picture of 1080p costs 10 ms to compress, and nobody looks at most of them.
-        picture = await asyncio.to_thread(jpeg, key_frame) if key_frame is not None else None
-        if picture is None:
+        if key_frame is None:
             return _error(404, f"camera {'/'.join(key)} has not delivered a picture yet")
+        picture = await asyncio.to_thread(self._snapshots.jpeg, camera.assigned.uid, key_frame)
+        if picture is None:
+            return _error(404, f"the latest picture of camera {'/'.join(key)} is damaged")
         return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
@@ -99,14 +112,37 @@ class Api:
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def _healthz(self, _: web.Request) -> web.StreamResponse:
-        dead = [camera.assigned.name for camera in self._supervisor.cameras.values() if not camera.is_alive]
-        if dead:
-            return _error(500, f"the threads of {len(dead)} cameras have ended: {', '.join(sorted(dead)[:5])}")
+        cameras = self._supervisor.cameras.values()
+        bad = sorted(camera.assigned.name for camera in cameras if camera.is_stuck or not camera.is_alive)
+        if bad:
+            return _error(500, f"the threads of {len(bad)} cameras have ended or are stuck: {', '.join(bad[:5])}")
         return web.json_response({"status": "ok"})
 
     async def _readyz(self, _: web.Request) -> web.StreamResponse:
         unready = self._unready()
-        return _error(503, unready) if unready else web.json_response({"status": "ok"})
+        if unready:
+            return _error(503, unready)
+        trouble = self._trouble()
+        return web.json_response({"status": "ok", "warning": trouble} if trouble else {"status": "ok"})
+
+
+def _after(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
+        raise ValueError("after must be a cursor of an earlier report: a whole number")
+    return int(text)
+
+
+def _wait(text: str) -> float:
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    # Not a number compares false.
+    if not wait >= 0:
+        raise ValueError(f"wait must be a number of seconds from 0 to {MAX_WAIT_S:g}")
+    return min(wait, MAX_WAIT_S)
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -9,7 +9,7 @@ from pathlib import Path
 from camera_worker.errors import SettingsError
 
 _ENVIRONMENT = "CAMERA_WORKER_"
-_LOG_LEVELS = ("debug", "info", "warning", "error")
+_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}
 _MAX_PORT = 65_535
 
 
@@ -24,9 +24,12 @@ class Settings:
     port: int = 8080
     """TCP port of the HTTP API."""
     log_level: str = "info"
-    """debug, info, warning or error."""
+    """debug, info, warning or error. Info has one line for each camera that fails or recovers, none for its retries."""
+    log_format: str = "text"
+    """text for people, or json for log collectors: one line each."""
     simultaneous_opens: int = 8
-    """Connections that are set up at the same time, at most: more of them and cameras behind one uplink time out."""
+    """Sessions that are set up at the same time, at most (1 to 64): with more, cameras behind one uplink time out.
+    Hosts that do not answer take no place."""
 
 
 def load_settings(arguments: list[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -45,7 +48,8 @@ def load_settings(arguments: list[str] | None = None, environment: Mapping[str, 
         "bind": "address to listen on",
         "port": "TCP port of the HTTP API",
         "log_level": "debug, info, warning or error",
-        "simultaneous_opens": "connections set up at the same time, at most",
+        "log_format": "text or json",
+        "simultaneous_opens": "sessions set up at the same time, at most",
     }
     defaults = Settings()
     for setting in fields(Settings):
@@ -61,18 +65,23 @@ def load_settings(arguments: list[str] | None = None, environment: Mapping[str, 
         for name, value in options.items()
     }
     text = {name: value for name, value in given.items() if value is not None}
-    level = text.get("log_level", defaults.log_level).lower()
-    if level not in _LOG_LEVELS:
-        raise SettingsError(f"log-level must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
     return Settings(
         assignment=Path(text.get("assignment", defaults.assignment)),
         bind=text.get("bind", defaults.bind),
         port=_number("port", text.get("port", str(defaults.port)), 0, _MAX_PORT),
-        log_level=level,
+        log_level=_choice("log_level", text.get("log_level", defaults.log_level)),
+        log_format=_choice("log_format", text.get("log_format", defaults.log_format)),
         simultaneous_opens=_number(
             "simultaneous-opens", text.get("simultaneous_opens", str(defaults.simultaneous_opens)), 1, 64
         ),
     )
+
+
+def _choice(name: str, text: str) -> str:
+    allowed = _CHOICES[name]
+    if text.lower() not in allowed:
+        raise SettingsError(f"{name.replace('_', '-')} must be one of {', '.join(allowed)}, not {text!r}")
+    return text.lower()
 
 
 def _number(name: str, text: str, lowest: int, highest: int) -> int:

@@ -1,20 +1,41 @@
-"""Keeps the cameras of the assignment watched: starts, changes and releases them, and collects their health."""
+"""Keeps the cameras of the assignment watched: starts, changes and releases them, and collects their health.
+
+For the event loop only, and it never waits: a camera that is slow to let go holds up nothing but the acknowledgement.
+"""
 
 import asyncio
-import contextlib
 import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from camera_api.assignment import AssignedCamera, Assignment
+from camera_api.health import CameraHealth
 from camera_worker.health import HealthStore
-from camera_worker.ingest.camera import Camera, Surroundings
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the time: how late an overdue camera is noticed.
 TICK_S = 0.25
-#: Seconds between two looks whether a thread has ended.
-_RELEASE_POLL_S = 0.02
+#: Seconds between two looks while cameras are being released.
+RELEASE_TICK_S = 0.02
+
+
+class Watched(Protocol):
+    """What the supervisor needs of a camera; see ``ingest.camera.Camera``."""
+
+    @property
+    def assigned(self) -> AssignedCamera: ...  # noqa: D102
+    @property
+    def is_alive(self) -> bool: ...  # noqa: D102
+    def start(self) -> None: ...  # noqa: D102
+    def stop(self) -> None: ...  # noqa: D102
+    def update(self, assigned: AssignedCamera, /) -> None: ...  # noqa: D102
+    def tick(self) -> None: ...  # noqa: D102
+    def health(self) -> CameraHealth: ...  # noqa: D102
+
+
+C = TypeVar("C", bound=Watched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,89 +43,84 @@ class Changes:
     """What another assignment means for the cameras that are watched. Cameras in none of the lists go on untouched."""
 
     removed: tuple[str, ...] = ()  #: UIDs
-    reconnected: tuple[AssignedCamera, ...] = ()
     updated: tuple[AssignedCamera, ...] = ()
     added: tuple[AssignedCamera, ...] = ()
 
 
-def changes(current: dict[str, AssignedCamera], wanted: tuple[AssignedCamera, ...]) -> Changes:
+def changes(current: Mapping[str, AssignedCamera], wanted: Iterable[AssignedCamera]) -> Changes:
     """Compares what is watched, by UID, with what is to be watched."""
+    wanted = tuple(wanted)
     staying = {camera.uid for camera in wanted}
-    differing = [camera for camera in wanted if camera.uid in current and current[camera.uid] != camera]
     return Changes(
         removed=tuple(uid for uid in current if uid not in staying),
-        reconnected=tuple(camera for camera in differing if Camera.needs_reconnect(current[camera.uid], camera)),
-        updated=tuple(camera for camera in differing if not Camera.needs_reconnect(current[camera.uid], camera)),
+        updated=tuple(camera for camera in wanted if camera.uid in current and current[camera.uid] != camera),
         added=tuple(camera for camera in wanted if camera.uid not in current),
     )
 
 
 @dataclass(slots=True)
-class Supervisor:
-    """All cameras of the worker. For the event loop only.
+class Supervisor(Generic[C]):
+    """All cameras of the worker.
 
     Args:
-        surroundings: what the cameras share.
+        make_camera: makes a camera that is not started yet.
         store: where their health goes.
     """
 
-    surroundings: Surroundings
+    make_camera: Callable[[AssignedCamera], C]
     store: HealthStore
     assignment: Assignment | None = None
-    cameras: dict[str, Camera] = field(default_factory=dict)  #: by UID
+    cameras: dict[str, C] = field(default_factory=dict)  #: by UID
+    #: Set when the store holds something new.
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    _next: Assignment | None = None
-    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Cameras that are asked to let go, by UID.
+    _leaving: dict[str, C] = field(default_factory=dict)
+    #: Cameras that came back before they had let go.
+    _returning: dict[str, AssignedCamera] = field(default_factory=dict)
 
-    def want(self, assignment: Assignment) -> None:
-        """Asks for another assignment; of several that come quickly, only the last one counts."""
-        self._next = assignment
-        self._wanted.set()
-
-    async def run(self) -> None:
-        """Takes assignments over and collects health, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(), name="assignments")
-            tasks.create_task(self._tick_for_ever(), name="health")
-
-    async def _follow(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            if self._next is not None:
-                await self.take_over(self._next)
-
-    async def take_over(self, assignment: Assignment) -> None:
+    def take_over(self, assignment: Assignment) -> None:
         """Puts an assignment in force. It is acknowledged when all cameras that are not in it are released."""
-        change = changes({uid: camera.assigned for uid, camera in self.cameras.items()}, assignment.cameras)
-        self.assignment = assignment
-        for camera in change.updated:
-            self.cameras[camera.uid].update(camera)
-        releases = [self._release(uid) for uid in change.removed]
-        reconnects = [self._reconnect(camera) for camera in change.reconnected]
-        for camera in change.added:
-            self._start(Camera(camera, self.surroundings))
-        await asyncio.gather(*releases, *reconnects)
-        if self.store.acknowledge(assignment.revision):
-            logger.info(
-                "assignment %d in force: %d cameras, %d added, %d removed, %d changed",
-                assignment.revision,
-                len(self.cameras),
-                len(change.added),
-                len(change.removed),
-                len(change.reconnected) + len(change.updated),
-            )
+        current = {uid: camera.assigned for uid, camera in self.cameras.items()} | self._returning
+        change = changes(current, assignment.cameras)
+        before, self.assignment = self.assignment, assignment
+        for uid in change.removed:
+            self._returning.pop(uid, None)
+            if uid in self.cameras:
+                self._leaving[uid] = camera = self.cameras.pop(uid)
+                camera.stop()
+        for assigned in change.updated:
+            if assigned.uid in self._returning:
+                self._returning[assigned.uid] = assigned
+            else:
+                self.cameras[assigned.uid].update(assigned)
+        for assigned in change.added:
+            if assigned.uid in self._leaving:
+                self._returning[assigned.uid] = assigned
+            else:
+                self._start(assigned)
+        logger.info(
+            "assignment %d (before: %s): %d cameras, %d added, %d removed, %d changed",
+            assignment.revision,
+            before.revision if before is not None else "none",
+            len(assignment.cameras),
+            len(change.added),
+            len(change.removed),
+            len(change.updated),
+        )
+        self.release()
         self.collect()
-        self.news.set()
 
-    async def stop(self, timeout_s: float) -> None:
-        """Releases all cameras; those that take longer than the time-out are left to the end of the process."""
-        cameras = list(self.cameras.values())
-        for camera in cameras:
-            camera.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(_released(camera) for camera in cameras))
+    def release(self) -> None:
+        """Finishes the release of cameras whose threads have ended, and acknowledges when none is left."""
+        for uid in [uid for uid, camera in self._leaving.items() if not camera.is_alive]:
+            del self._leaving[uid]
+            if self.store.remove(uid):
+                self.news.set()
+            returning = self._returning.pop(uid, None)
+            if returning is not None:
+                self._start(returning)
+        if self.assignment is not None and not self._leaving and self.store.acknowledge(self.assignment.revision):
+            self.news.set()
 
     def collect(self) -> None:
         """Takes over what cameras say of themselves."""
@@ -112,36 +128,35 @@ class Supervisor:
         if any(changed):
             self.news.set()
 
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self.tick()
-
     def tick(self) -> None:
         """Lets time pass for all cameras."""
         for camera in self.cameras.values():
             camera.tick()
+        self.release()
         self.collect()
 
-    def _start(self, camera: Camera) -> None:
-        self.cameras[camera.assigned.uid] = camera
+    async def run(self) -> None:
+        """Lets time pass, for ever."""
+        while True:
+            await asyncio.sleep(RELEASE_TICK_S if self._leaving else TICK_S)
+            self.tick()
+
+    async def stop(self, timeout_s: float) -> int:
+        """Releases all cameras at the same time.
+
+        Returns:
+            How many have not let go within the time: their threads end with the process.
+        """
+        leaving = [*self.cameras.values(), *self._leaving.values()]
+        for camera in leaving:
+            camera.stop()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while any(camera.is_alive for camera in leaving) and loop.time() < deadline:  # noqa: ASYNC110 - threads set no event of the loop
+            await asyncio.sleep(RELEASE_TICK_S)
+        return sum(camera.is_alive for camera in leaving)
+
+    def _start(self, assigned: AssignedCamera) -> None:
+        camera = self.make_camera(assigned)
+        self.cameras[assigned.uid] = camera
         camera.start()
-
-    async def _release(self, uid: str) -> None:
-        camera = self.cameras[uid]
-        camera.stop()
-        await _released(camera)
-        del self.cameras[uid]
-        self.store.remove(uid)
-
-    async def _reconnect(self, assigned: AssignedCamera) -> None:
-        old = self.cameras[assigned.uid]
-        old.stop()
-        await _released(old)
-        self._start(Camera(assigned, self.surroundings, old.counters))
-
-
-async def _released(camera: Camera) -> None:
-    """Waits for a camera's thread; without a thread of its own, since dozens may have to be waited for at once."""
-    while camera.is_alive:  # noqa: ASYNC110 - a thread sets no event of the loop when it has ended
-        await asyncio.sleep(_RELEASE_POLL_S)

@@ -15,8 +15,8 @@ def _up(target: LocalTarget | ExistingTarget) -> None:
     progress.step("Images", target.provide_images)
     progress.step("Simulated cameras", lambda: steps.apply_simulator(target))
     progress.step("Operator, by Helm", lambda: steps.install_operator(target))
-    progress.step("Prometheus", lambda: steps.apply_prometheus(target))
     progress.step("13 categories, 13 groups, 26 cameras", lambda: steps.apply_city(target))
+    progress.step("Prometheus", lambda: steps.apply_prometheus(target))
 
     def settle() -> None:
         states = steps.wait_until_settled(target, steps.CITY, steps.StatusLine())
@@ -59,7 +59,6 @@ def _down(target: LocalTarget | ExistingTarget) -> None:
         return
     for namespace in ("city", "city-simulator", "city-monitoring"):
         target.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
-    target.kubectl("delete", "clusterrole,clusterrolebinding", "city-demo-prometheus", "--ignore-not-found")
     target.kubectl("delete", "-f", str(steps.CATEGORIES), "--ignore-not-found")
     target.helm("uninstall", steps.RELEASE, "--namespace", steps.NAMESPACE, "--ignore-not-found")
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -19,6 +20,7 @@ class Image:
     #: Files and folders, relative to the repository, that the target copies.
     inputs: tuple[str, ...]
 
+    @cache  # noqa: B019 - a few images, and one answer per run even if a file changes meanwhile
     def tag(self) -> str:
         """Twelve hexadecimal digits that change when the image would."""
         digest = hashlib.sha256(self.target.encode())
@@ -36,15 +38,17 @@ def _files(inputs: tuple[str, ...]) -> Iterator[Path]:
         yield from sorted(file for file in found if file.is_file() and "__pycache__" not in file.parts)
 
 
+_PROJECT = ("pyproject.toml", "README.md", "LICENSE", "crds/camera_api", "deploy/requirements/build.txt")
+
 OPERATOR = Image(
     "operator",
     "camera-operator",
-    ("pyproject.toml", "README.md", "LICENSE", "crds/camera_api", "operator", "deploy/requirements/operator.txt"),
+    (*_PROJECT, "operator/camera_operator", "deploy/requirements/operator.txt"),
 )
 WORKER = Image(
     "worker",
     "camera-worker",
-    ("pyproject.toml", "README.md", "LICENSE", "crds/camera_api", "workers", "deploy/requirements/worker.txt"),
+    (*_PROJECT, "workers/camera_worker", "deploy/requirements/worker.txt"),
 )
 SIMULATOR = Image("simulator", "camera-simulator", ("deploy/simulator/camera_simulator",))
 PROMETHEUS = Image("prometheus", "city-prometheus", ())

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from camera_simulator.api import ApiServer
 from camera_simulator.config import CameraConfig, read_config
 from camera_simulator.errors import SimulatorError
 from camera_simulator.faults import FAULTS
@@ -26,7 +27,7 @@ _MAX_COUNT: Final = 2000
 
 
 def main() -> int:
-    """Run the simulator; the exit code is 0, or 2 for what the user can put right."""
+    """Run the simulator; the exit code is 0, 2 for what the user can put right, or 130 if interrupted at the start."""
     arguments = _parser().parse_args()
     level = logging.DEBUG if arguments.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -38,24 +39,23 @@ def main() -> int:
     except SimulatorError as error:
         print(f"camera_simulator: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     cameras = _cameras(arguments)
     try:
-        import gi  # noqa: F401, PLC0415 - asked for here, where its absence can be explained
-
-        from camera_simulator.rtsp import wrap_access_unit  # noqa: PLC0415
+        # Asked for here, where their absence can be explained.
         from camera_simulator.simulator import Simulator  # noqa: PLC0415
+        from camera_simulator.stream import wrap_access_unit  # noqa: PLC0415
     except (ImportError, ValueError) as error:
-        packages = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
         raise SimulatorError(
-            f"GStreamer's Python bindings are missing ({error}); they come with the Debian and Ubuntu packages "
-            f"{packages}gstreamer1.0-plugins-bad, and belong to the system's Python: /usr/bin/python3"
+            f"GStreamer's Python bindings are missing ({error}). They come with the Debian and Ubuntu packages "
+            "python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good, "
+            "and belong to the system's Python: run this by /usr/bin/python3"
         ) from None
-    from camera_simulator.api import ApiServer  # noqa: PLC0415
-
     library = ClipLibrary(arguments.footage_dir, wrap_access_unit, arguments.footage)
     simulator = Simulator(library, arguments.bind, arguments.port, frozenset({arguments.api_port}))
     for camera in cameras:
@@ -83,7 +83,7 @@ def _cameras(arguments: argparse.Namespace) -> list[CameraConfig]:
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
     # Python's own handlers would wait for the main loop, which is in C, to come back.
-    from gi.repository import GLib  # noqa: PLC0415
+    from camera_simulator.gst import GLib  # noqa: PLC0415
 
     def on_signal() -> bool:
         stop()

@@ -73,6 +73,8 @@ def parameter_sets(codec: Codec, unit: bytes) -> bytes:
 def _spans(pattern: re.Pattern[bytes], stream: bytes, *, keep: bool) -> list[tuple[int, int]]:
     """Ranges between matches; `keep` leaves the matched bytes at the start of each range."""
     matches = list(pattern.finditer(stream))
+    if not matches:
+        return []
     starts = [match.start() if keep else match.end() for match in matches]
     ends = [match.start() for match in matches[1:]] + [len(stream)]
     return list(zip(starts, ends, strict=True))

@@ -100,7 +100,7 @@ CLIPS: Final[dict[str, ClipSpec]] = {
 # Applied to the cropped source before it is scaled. Limits are those of limited-range video: 16 to 235.
 _PICTURE_FILTERS: Final[dict[Variant, str]] = {
     Variant.BLACK: "lutyuv=y='16+(val-16)*0.06':u='128+(val-128)*0.1':v='128+(val-128)*0.1',noise=c0s=3:c0f=t",
-    Variant.OVEREXPOSED: "lutyuv=y='clip(205+(val-16)*0.4,16,235)':u='128+(val-128)*0.2':v='128+(val-128)*0.2'",
+    Variant.OVEREXPOSED: "lutyuv=y='clip(220+(val-16)*0.3,16,235)':u='128+(val-128)*0.2':v='128+(val-128)*0.2'",
     Variant.COVERED: "drawbox=x=0:y=0:w=iw*0.94:h=ih:color=0x38342f:t=fill,noise=c0s=4:c0f=t",
     Variant.DEFOCUSED: "gblur=sigma=5:steps=3",
     # Pans by 40 % of the width and tilts by 30 % of the height at the same scale; a mirror image comes into view.
@@ -125,9 +125,8 @@ def _filters(spec: ClipSpec, variant: Variant) -> Iterator[str]:
         yield "crop=iw:iw*9/16:0:(ih-oh)*0.4"
     if variant in _PICTURE_FILTERS:
         yield _PICTURE_FILTERS[variant]
-    if spec.fps != _SOURCE_FPS:
-        # Blends neighbours: repeating pictures instead would make most of them empty and the others twice as large.
-        yield f"framerate=fps={spec.fps}"
+    # Blends neighbours: repeating pictures instead would make most of them empty and the others twice as large.
+    yield f"framerate=fps={spec.fps}" if spec.fps > _SOURCE_FPS else f"fps={spec.fps}"
     if variant is Variant.SLOW:
         yield f"fps={spec.fps / 2:g}"
     if variant is Variant.FROZEN:
@@ -161,9 +160,20 @@ def _codec_arguments(spec: ClipSpec, variant: Variant, gop: int) -> Iterator[str
         yield from ("-x265-params", f"{options}:log-level=error{quantisers}", "-f", "hevc")
 
 
-def clip_file_name(spec: ClipSpec, variant: Variant) -> str:
-    """Name of the encoded file: another recipe is another file."""
-    recipe = json.dumps([_RECIPE_VERSION, encoder_arguments(spec, variant)])
+def clip_file_name(spec: ClipSpec, variant: Variant, source: Path | None = None) -> str:
+    """Name of the encoded file: another recipe, or another source than the usual one, is another file.
+
+    Raises:
+        FootageError: `source` cannot be read.
+    """
+    identity = None
+    if source is not None:
+        try:
+            state = source.stat()
+        except OSError as error:
+            raise FootageError(f"the footage {source}: {error.strerror}") from error
+        identity = [str(source.resolve()), state.st_size, state.st_mtime_ns]
+    recipe = json.dumps([_RECIPE_VERSION, encoder_arguments(spec, variant), identity])
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     return f"{spec.name}-{variant.value}-{digest}.{spec.codec.value}"
 
@@ -263,7 +273,7 @@ class ClipLibrary(Generic[Payload]):
         )
 
     def _encoded(self, spec: ClipSpec, variant: Variant) -> Path:
-        path = self._folder / clip_file_name(spec, variant)
+        path = self._folder / clip_file_name(spec, variant, self._source)
         if path.exists():
             return path
         try:
@@ -308,12 +318,14 @@ def prepare_all(folder: Path, source: Path | None = None) -> None:
 def find_source(given: Path | None, folder: Path) -> Path:
     """The footage as a file ffmpeg can read; a compressed copy is unpacked into `folder` once.
 
+    Args:
+        given: the file to use; `None` looks for the usual one.
+        folder: where a compressed copy is unpacked.
+
     Raises:
-        FootageError: it is not there.
+        FootageError: the usual one is not there.
     """
     if given is not None:
-        if not given.is_file():
-            raise FootageError(f"the footage {given} does not exist")
         return given
     for place in _SOURCE_PLACES:
         plain = Path(place) / "vtest.avi"

@@ -15,6 +15,9 @@ Payload = TypeVar("Payload")
 #: A pacer this far behind (a suspended machine, a starved process) starts over with a key frame instead of rushing.
 MAX_LAG_SECONDS: Final = 1.0
 
+#: Of a group's time: what floating point may have lost.
+_ROUNDING: Final = 1e-6
+
 
 class Playback(Generic[Payload]):
     """Plays a clip for ever, with rising timestamps, switching between its variants at key frames.
@@ -32,15 +35,14 @@ class Playback(Generic[Payload]):
         self._clips = clips
         self._origin = now
         self._phase = phase
-        self._due = now
+        #: When the present group began or, before the first one, is to begin.
+        self._began = now
         self._variant = Variant.NORMAL
         self._group: tuple[Payload, ...] = ()
         self._index = 0
         self._frame_seconds = 0.0
         self._held_at: float | None = None
         self._stalled = False
-        #: Seconds added to the timestamps of the pictures to come.
-        self.offset = 0.0
 
     def show(self, variant: Variant, held_at: float | None = None) -> None:
         """Switch to another variant at the next key frame.
@@ -67,6 +69,10 @@ class Playback(Generic[Payload]):
         """When `due` has something to give again, monotonic seconds; infinite while stalled."""
         return math.inf if self._stalled else self._due
 
+    @property
+    def _due(self) -> float:
+        return self._began + self._index * self._frame_seconds
+
     def due(self, now: float) -> Iterator[tuple[Payload, float]]:
         """The pictures to send by now, oldest first, each with its timestamp in seconds."""
         if self._stalled:
@@ -77,20 +83,22 @@ class Playback(Generic[Payload]):
             if self._index >= len(self._group):
                 self._next_group()
             payload = self._group[self._index]
-            timestamp = self._due - self._origin + self.offset
+            timestamp = self._due - self._origin
             self._index += 1
-            self._due += self._frame_seconds
             yield payload, timestamp
 
     def _restart(self, now: float) -> None:
         self._group = ()
         self._index = 0
-        self._due = now
+        self._began = now
 
     def _next_group(self) -> None:
         clip = self._clips(self._variant)
-        moment = self._due if self._held_at is None else self._held_at
-        number = int((moment + self._phase) / KEY_FRAME_SECONDS)
+        if self._group:
+            # Not a sum of many frame times, which would drift.
+            self._began += KEY_FRAME_SECONDS
+        moment = self._began if self._held_at is None else self._held_at
+        number = math.floor((moment + self._phase) / KEY_FRAME_SECONDS + _ROUNDING)
         self._group = clip.groups[number % len(clip.groups)]
         self._index = 0
         self._frame_seconds = clip.frame_seconds

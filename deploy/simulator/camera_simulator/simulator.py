@@ -6,11 +6,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from gi.repository import GLib
-
+from camera_simulator.camera import Camera
 from camera_simulator.errors import ConfigError, UnknownCameraError
 from camera_simulator.faults import NO_FAULT, Fault
-from camera_simulator.rtsp import Camera, Library, Pacer, Shared, new_thread_pool
+from camera_simulator.gst import GLib, GstRtspServer
+from camera_simulator.stream import Library, Pacer, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _EXPIRE_SESSIONS_SECONDS: Final = 5
-#: Threads that serve clients; a stream's start holds one for some milliseconds.
+#: Threads that serve clients; a session's start holds one for some milliseconds.
 _CLIENT_THREADS: Final = 4
 #: When to try again to open a port that somebody else took while it was closed.
 _RETRY_SECONDS: Final = 1.0
@@ -46,7 +46,9 @@ class Simulator:
         self._first_port = first_port
         self._reserved = reserved_ports
         self._cameras: dict[str, Camera] = {}
-        self._shared = Shared(library, new_thread_pool(_CLIENT_THREADS), Pacer())
+        threads = GstRtspServer.RTSPThreadPool.new()
+        threads.set_max_threads(_CLIENT_THREADS)
+        self._shared = Shared(library, threads, Pacer())
         self._loop = GLib.MainLoop()
         self._main_thread = threading.get_ident()
 

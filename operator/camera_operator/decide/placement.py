@@ -5,121 +5,110 @@ time; only when all are full a worker is added, with the lowest free ordinal. Me
 cameras this moves 0.03 % of the cameras per step, where packing anew moves 32 % and hashing 99 %, for 1 % more workers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from camera_api.assignment import Role
-from camera_operator.decide.model import CameraView, WorkerView
 from camera_operator.specs.names import worker_name
 
 
 @dataclass(slots=True)
+class Bin:
+    """A worker to place cameras on."""
+
+    name: str
+    ordinal: int
+    staying: int = 0  #: cameras that it has and keeps
+    newcomers: list[str] = field(default_factory=list)  #: names of cameras that it is to get
+
+    @property
+    def load(self) -> int:
+        """All its cameras after the pass."""
+        return self.staying + len(self.newcomers)
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A camera that no worker has."""
+
+    name: str
+    last_worker: str  #: that its status names; empty: none
+    held_by: AbstractSet[str]  #: workers that may still watch it
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
-    """Cameras by worker name, for every worker that is to exist."""
+    """Where the newcomers go."""
 
-    workers: dict[str, list[CameraView]] = field(default_factory=dict)
-    #: UIDs of cameras that wait until the worker that had them has let go.
-    awaiting_release: set[str] = field(default_factory=set)
-
-
-def may_still_watch(worker: WorkerView) -> bool:
-    """Whether a process of this worker may run: a pod without an address has never started its container."""
-    return any(pod.address for pod in worker.pods)
-
-
-def unreleased(worker: WorkerView) -> frozenset[str]:
-    """UIDs of cameras that were taken from the worker and that it may still pull.
-
-    The Secret lists them with the revision that took them away; they are free once the worker has acknowledged that
-    revision, or once none of its pods runs.
-    """
-    if worker.assignment is None or not may_still_watch(worker):
-        return frozenset()
-    return frozenset(
-        release.uid for release in worker.assignment.releasing if release.revision > worker.acknowledged_revision
-    )
+    bins: Sequence[Bin]  #: those given and those added
+    waiting: Mapping[str, str]  #: by name of a camera that cannot be placed yet: a worker that may still watch it
 
 
 def place(
+    bins: Sequence[Bin],
+    newcomers: Sequence[Newcomer],
     *,
     group: str,
     role: Role,
-    workers: Sequence[WorkerView],
-    cameras: Iterable[CameraView],
     capacity: int,
     min_workers: int,
+    taken_ordinals: AbstractSet[int],
 ) -> Placement:
-    """Places cameras on the workers of one role.
+    """Finds a worker for each newcomer, and adds workers where there are too few.
 
     Args:
-        group: name of the CameraGroup.
+        bins: workers that exist; their newcomers are filled in.
+        newcomers: in the order in which free places are given.
+        group: name of the CameraGroup, for the names of new workers.
         role: of the workers.
-        workers: those that exist, of this role.
-        cameras: all that are to be watched, in the order in which free places are given.
         capacity: cameras per worker at most. Cameras that are placed stay even above it.
-        min_workers: workers at least.
+        min_workers: workers at least. Cameras are then spread over them rather than leave some idle.
+        taken_ordinals: those of the bins, and of workers that are on their way out.
     """
-    result = Placement(workers={worker.name: [] for worker in workers})
-    holders: dict[str, str] = {}
-    blocked: dict[str, set[str]] = {}
-    for worker in workers:
-        for assigned in worker.assignment.cameras if worker.assignment is not None else ():
-            # Two holders cannot come about; should they, the first one keeps the camera.
-            holders.setdefault(assigned.uid, worker.name)
-        for uid in unreleased(worker):
-            blocked.setdefault(uid, set()).add(worker.name)
-    new: list[CameraView] = []
-    for camera in cameras:
-        holder = holders.get(camera.uid)
-        if holder is None:
-            new.append(camera)
-        else:
-            result.workers[holder].append(camera)
-    ordinals = {worker.ordinal for worker in workers}
+    bins = list(bins)
+    ordinals = set(taken_ordinals)
 
-    def add_worker() -> str:
+    def add_bin() -> Bin:
         ordinal = next(number for number in range(len(ordinals) + 1) if number not in ordinals)
         ordinals.add(ordinal)
-        name = worker_name(group, role, ordinal)
-        result.workers[name] = []
-        return name
+        bins.append(Bin(worker_name(group, role, ordinal), ordinal))
+        return bins[-1]
 
-    for camera in new:
-        name = _fitting(blocked.get(camera.uid), result, capacity)
-        if name is None and camera.uid in blocked:
-            result.awaiting_release.add(camera.uid)
+    while len(bins) < min_workers:
+        add_bin()
+    by_name = {each.name: each for each in bins}
+    waiting: dict[str, str] = {}
+    free: list[str] = []
+    for newcomer in newcomers:
+        wanted = by_name.get(_only(newcomer.held_by) or newcomer.last_worker)
+        if newcomer.held_by and (len(newcomer.held_by) > 1 or wanted is None or wanted.load >= capacity):
+            waiting[newcomer.name] = min(newcomer.held_by)
+        elif wanted is not None and wanted.load < capacity:
+            wanted.newcomers.append(newcomer.name)
         else:
-            result.workers[name or add_worker()].append(camera)
-    while len(result.workers) < min_workers:
-        add_worker()
-    return result
+            free.append(newcomer.name)
+    # With fill * min_workers >= all cameras, there is a worker below the fill as long as a camera is without one.
+    total = sum(each.load for each in bins) + len(free)
+    fill = min(capacity, -(-total // min_workers)) if min_workers else capacity
+    current: Bin | None = None
+    for name in free:
+        if current is None or current.load >= fill:
+            current = _fullest(bins, fill) or add_bin()
+        current.newcomers.append(name)
+    return Placement(bins, waiting)
 
 
-def _fitting(holders: set[str] | None, placement: Placement, capacity: int) -> str | None:
-    """The fullest worker with room; of the workers that may still pull the camera, only a single one is safe."""
-    if holders is not None and len(holders) > 1:
-        return None
-    candidates = holders if holders is not None else placement.workers.keys()
-    return max(
-        (name for name in candidates if len(placement.workers[name]) < capacity),
-        key=lambda name: len(placement.workers[name]),
-        default=None,
-    )
+def _only(names: AbstractSet[str]) -> str | None:
+    return next(iter(names)) if len(names) == 1 else None
 
 
-def surplus(workers: Sequence[WorkerView], placement: Placement, min_workers: int) -> list[str]:
-    """Names of workers that can be deleted: without cameras, beyond the minimum, and with nothing to let go of.
-
-    The highest ordinals go first.
-    """
-    spare = len(placement.workers) - min_workers
-    idle = [
-        worker.name
-        for worker in sorted(workers, key=lambda worker: worker.ordinal, reverse=True)
-        if not placement.workers[worker.name] and not _holds(worker) and not unreleased(worker)
-    ]
-    return idle[: max(spare, 0)]
+def _fullest(bins: Sequence[Bin], fill: int) -> Bin | None:
+    open_bins = (each for each in bins if each.load < fill)
+    return max(open_bins, key=lambda each: (each.load, -each.ordinal), default=None)
 
 
-def _holds(worker: WorkerView) -> bool:
-    return worker.assignment is not None and bool(worker.assignment.cameras)
+def surplus(bins: Sequence[Bin], min_workers: int) -> frozenset[str]:
+    """Names of workers that are not needed: without cameras, and beyond the minimum. The highest ordinals go first."""
+    idle = sorted((each for each in bins if each.load == 0), key=lambda each: -each.ordinal)
+    return frozenset(each.name for each in idle[: max(len(bins) - min_workers, 0)])

@@ -1,39 +1,21 @@
 """One pass over a group: accept, place, tell the workers, say what is known."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-
-from camera_api.assignment import AssignedCamera, Assignment, Role
-from camera_api.camera import Lifecycle
-from camera_operator.conditions import Reason, Rejection
+from camera_api.assignment import Role
+from camera_api.health import Verdict
 from camera_operator.decide import status
-from camera_operator.decide.acceptance import reject, wants_watching
-from camera_operator.decide.assignments import assigned_camera, next_assignment, terms
-from camera_operator.decide.model import (
-    CameraStatusView,
-    CameraView,
-    GroupStatusView,
-    GroupView,
-    ObjectKey,
-    Observed,
-    Plan,
-    WorkerView,
-    WorkerWrite,
-)
-from camera_operator.decide.placement import Placement, place, surplus
+from camera_operator.decide.acceptance import reject
+from camera_operator.decide.maintenance import group_maintenance, maintenance_end
+from camera_operator.decide.model import CameraStatusView, GroupStatusView, Observed, Plan
 from camera_operator.decide.settings import PlanSettings
-from camera_operator.specs import names
-from camera_operator.specs.worker import worker_deployment, worker_secret, worker_service
+from camera_operator.decide.times import format_time
+from camera_operator.decide.workers import Rejections, WorkerSteps, plan_workers
 
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """What one role's workers need, and where its cameras are after that."""
-
-    writes: tuple[WorkerWrite, ...]
-    deletions: tuple[str, ...]
-    placement: Placement
+#: Seconds until a camera that waits for a worker of another group is looked at again: nothing of this group tells.
+_ELSEWHERE_AFTER = 1.0
+#: Seconds between two passes at least, or a moment that is just not reached would be asked for in a tight loop ...
+_SOONEST = 0.05
+#: ... and at most, for moments of the wall clock, which may be set.
+_LATEST = 3600.0
 
 
 def make_plan(observed: Observed, settings: PlanSettings) -> Plan:
@@ -43,213 +25,82 @@ def make_plan(observed: Observed, settings: PlanSettings) -> Plan:
         observed: everything about the group at one moment.
         settings: of the operator.
     """
-    rejections = {camera.uid: reject(camera, observed) for camera in observed.cameras}
-    steps = _ingest_steps(observed, rejections, settings)
-    statuses = _camera_statuses(observed, rejections, steps, settings)
-    changed: dict[ObjectKey, CameraStatusView] = {
-        camera.key: statuses[camera.uid]
-        for camera in observed.cameras
-        if camera.uid in statuses and statuses[camera.uid] != camera.status
-    }
-    return Plan(
-        writes=steps.writes,
-        deletions=steps.deletions,
-        camera_statuses=changed,
-        group_status=_group_status(observed, statuses, steps),
-        look_again_after=_look_again_after(observed, settings),
-    )
-
-
-def _ingest_steps(observed: Observed, rejections: Mapping[str, Rejection | None], settings: PlanSettings) -> _Steps:
-    workers = tuple(worker for worker in observed.workers if worker.role is Role.INGEST)
-    group = observed.group
-    if group is None:
-        # Garbage collection removes them as well, unless the group was deleted without it.
-        return _Steps((), tuple(worker.name for worker in workers), Placement())
-    if group.deleting or group.spec.paused or observed.category is None:
-        # Nothing may be made for a group that goes, nothing may change in a paused one, and without the category
-        # nothing could be sized. Whatever runs goes on.
-        return _Steps((), (), _as_it_stands(workers, observed.cameras))
-    wanted = [camera for camera in observed.cameras if wants_watching(camera) and rejections[camera.uid] is None]
-    placement = place(
-        group=group.name,
-        role=Role.INGEST,
-        workers=workers,
-        cameras=wanted,
-        capacity=observed.category.spec.ingest.max_cameras_per_worker,
-        min_workers=group.spec.min_workers,
-    )
-    deletions = tuple(surplus(workers, placement, group.spec.min_workers))
-    existing = {worker.name: worker for worker in workers}
-    shared = terms(observed.category.spec, maintenance=_group_maintenance(group, observed.now) is not None)
-    writes = []
-    for name, cameras in placement.workers.items():
-        if name in deletions:
-            continue
-        assigned = [assigned_camera(camera, observed, shared) for camera in cameras]
-        write = _worker_write(name, existing.get(name), assigned, observed=observed, group=group, settings=settings)
-        if write is not None:
-            writes.append(write)
-    return _Steps(tuple(writes), deletions, placement)
-
-
-def _as_it_stands(workers: Iterable[WorkerView], cameras: Iterable[CameraView]) -> Placement:
-    by_uid = {camera.uid: camera for camera in cameras}
-    return Placement(
-        workers={
-            worker.name: [
-                by_uid[assigned.uid]
-                for assigned in (worker.assignment.cameras if worker.assignment is not None else ())
-                if assigned.uid in by_uid
-            ]
-            for worker in workers
-        }
-    )
-
-
-def _worker_write(
-    name: str,
-    worker: WorkerView | None,
-    cameras: Iterable[AssignedCamera],
-    *,
-    observed: Observed,
-    group: GroupView,
-    settings: PlanSettings,
-) -> WorkerWrite | None:
-    """What is missing of a worker, or differs; None: nothing."""
-    assert observed.category is not None, "the caller has checked it"  # noqa: S101
-    assignment = next_assignment(
-        name=name, role=Role.INGEST, observed=observed, worker=worker, cameras=cameras, settings=settings
-    )
-    secret_differs = worker is None or worker.assignment is not assignment
-    service = worker_service(group, name, Role.INGEST)
-    deployment = worker_deployment(group, name, Role.INGEST, observed.category.spec, settings)
-    service_differs = worker is None or worker.service_fingerprint != _fingerprint(service)
-    deployment_differs = worker is None or worker.deployment_fingerprint != _fingerprint(deployment)
-    stale_pods = tuple(
-        pod.name
-        for pod in (worker.pods if worker is not None else ())
-        if not pod.terminating and pod.revision_annotation != str(assignment.revision)
-    )
-    if not (secret_differs or service_differs or deployment_differs or stale_pods):
-        return None
-    return WorkerWrite(
-        worker=name,
-        reason=_reason(worker, assignment, deployment_differs=deployment_differs),
-        assignment=assignment if secret_differs else None,
-        secret_resource_version=worker.secret_resource_version if worker is not None else None,
-        secret=worker_secret(group, assignment) if secret_differs else None,
-        service=service if service_differs else None,
-        deployment=deployment if deployment_differs else None,
-        nudge_pods=stale_pods,
-    )
-
-
-def _fingerprint(manifest: Mapping[str, object]) -> str:
-    metadata = manifest["metadata"]
-    assert isinstance(metadata, dict), "made by specs.worker"  # noqa: S101
-    fingerprint: str = metadata["annotations"][names.ANNOTATION_FINGERPRINT]
-    return fingerprint
-
-
-def _reason(worker: WorkerView | None, assignment: Assignment, *, deployment_differs: bool) -> str:
-    if worker is None:
-        return f"new, for {len(assignment.cameras)} cameras"
-    current = worker.assignment
-    if current is None:
-        return "its assignment cannot be read and is written anew" if worker.secret_invalid else "its Secret is missing"
-    if current is not assignment:
-        before, after = ({camera.uid: camera for camera in each.cameras} for each in (current, assignment))
-        numbers = {
-            "added": len(after.keys() - before.keys()),
-            "removed": len(before.keys() - after.keys()),
-            "changed": sum(before[uid] != after[uid] for uid in before.keys() & after.keys()),
-        }
-        return ", ".join(f"{number} cameras {what}" for what, number in numbers.items() if number) or "settings changed"
-    return "its specification changed" if deployment_differs else "its pod has not been told the latest assignment"
-
-
-def _camera_statuses(
-    observed: Observed,
-    rejections: Mapping[str, Rejection | None],
-    steps: _Steps,
-    settings: PlanSettings,
-) -> dict[str, CameraStatusView]:
-    """Status by UID of all cameras that are not being deleted."""
+    rejections = {camera.name: reject(camera, observed) for camera in observed.cameras}
+    ingest = plan_workers(observed, Role.INGEST, rejections, settings)
     watches = {
         worker.name: status.watch(worker, observed.monotonic_now, settings)
         for worker in observed.workers
         if worker.role is Role.INGEST
     }
-    holder = {camera.uid: name for name, cameras in steps.placement.workers.items() for camera in cameras}
+    statuses = _camera_statuses(observed, rejections, ingest, watches, settings)
+    return Plan(
+        writes=tuple(ingest.writes),
+        deletions=tuple(ingest.deletions),
+        camera_statuses={
+            camera.key: statuses[camera.name]
+            for camera in observed.cameras
+            if camera.name in statuses and statuses[camera.name] is not camera.status
+        },
+        group_status=_group_status(observed, statuses, ingest),
+        look_again_after=_look_again_after(observed, watches, ingest, settings),
+    )
+
+
+def _camera_statuses(
+    observed: Observed,
+    rejections: Rejections,
+    steps: WorkerSteps,
+    watches: dict[str, status.Watch],
+    settings: PlanSettings,
+) -> dict[str, CameraStatusView]:
+    """Status by name of all cameras that are not being deleted."""
     group = observed.group
-    group_note = _group_maintenance(group, observed.now) if group is not None else None
-    category = group.spec.category if group is not None else ""
+    shared = status.Circumstances(
+        observed=observed,
+        settings=settings,
+        category=group.spec.category if group is not None else "",
+        maintenance=group_maintenance(group, observed.now) if group is not None else None,
+        now=format_time(observed.now),
+    )
+    known = {name: watches.get(name) or status.starting(name) for name in set(steps.worker_of.values())}
     statuses = {}
     for camera in observed.cameras:
         if camera.deleting:
             continue
-        name = holder.get(camera.uid)
-        situation = status.Situation(
-            camera=camera,
-            rejection=rejections[camera.uid],
-            watch=_watch_of(name, watches),
-            health=observed.health.get(camera.uid),
-            waiting=_waiting(camera, observed, steps.placement),
-            maintenance="" if camera.lifecycle is Lifecycle.MAINTENANCE and group_note is None else group_note,
+        name = camera.name
+        worker = steps.worker_of.get(name)
+        statuses[name] = status.camera_status(
+            camera,
+            rejections[name],
+            known[worker] if worker is not None else None,
+            steps.waiting.get(name),
+            shared,
         )
-        statuses[camera.uid] = status.camera_status(situation, category=category, now=observed.now)
     return statuses
 
 
-def _watch_of(name: str | None, watches: Mapping[str, status.Watch]) -> status.Watch | None:
-    if name is None:
-        return None
-    return watches.get(name) or status.starting(name)
-
-
-def _waiting(camera: CameraView, observed: Observed, placement: Placement) -> Reason:
-    if observed.group is not None and observed.group.spec.paused:
-        return Reason.GROUP_PAUSED
-    return Reason.AWAITING_RELEASE if camera.uid in placement.awaiting_release else Reason.NOT_ASSIGNED
-
-
-def _group_maintenance(group: GroupView, now: datetime) -> str | None:
-    """The note of planned work on the group that is going on; None: there is none."""
-    maintenance = group.spec.maintenance
-    if maintenance is None or datetime.fromisoformat(maintenance.until) <= now:
-        return None
-    return maintenance.note
-
-
 def _group_status(
-    observed: Observed, statuses: Mapping[str, CameraStatusView], steps: _Steps
+    observed: Observed, statuses: dict[str, CameraStatusView], steps: WorkerSteps
 ) -> GroupStatusView | None:
-    if observed.group is None or observed.group.deleting:
+    group = observed.group
+    if group is None or group.deleting:
         return None
-    rejection = None
-    if observed.category is None:
-        rejection = Rejection(
-            Reason.CATEGORY_NOT_FOUND,
-            f"spec.category: there is no CameraCategory {observed.group.spec.category!r}. "
-            "Next: create it, for example from deploy/categories. Workers that run go on.",
-        )
-    workers = [name for name in steps.placement.workers if name not in steps.deletions]
-    wanted = status.group_status(observed, states=statuses, workers=workers, rejection=rejection)
-    return None if wanted == observed.group.status else wanted
+    wanted = status.group_status(observed, group, statuses=statuses, workers=steps.needed)
+    return None if wanted is group.status else wanted
 
 
-def _look_again_after(observed: Observed, settings: PlanSettings) -> float | None:
-    """Seconds until time alone changes something: consent, maintenance, or a report that becomes stale."""
+def _look_again_after(
+    observed: Observed, watches: dict[str, status.Watch], steps: WorkerSteps, settings: PlanSettings
+) -> float | None:
+    """Seconds until time alone changes something; None: never."""
     moments = [camera.consent_expires_at for camera in observed.cameras if camera.consent_expires_at is not None]
-    if observed.group is not None and observed.group.spec.maintenance is not None:
-        moments.append(datetime.fromisoformat(observed.group.spec.maintenance.until))
+    end = maintenance_end(observed.group) if observed.group is not None else None
+    if end is not None:
+        moments.append(end)
     waits = [(moment - observed.now).total_seconds() for moment in moments if moment > observed.now]
-    for worker in observed.workers:
-        heard_at = worker.last_report_at if worker.last_report_at is not None else worker.reachable_since
-        if heard_at is not None:
-            stale_in = heard_at + settings.report_stale_after - observed.monotonic_now
-            if stale_in >= 0:
-                # A little later than the limit, or the pass would find it just not reached.
-                waits.append(stale_in + 0.5)
-    return min(waits, default=None)
+    waits.extend(each.changes_after for each in watches.values() if each.changes_after is not None)
+    if any(health.verdict is Verdict.CONNECTING for health in observed.health.values()):
+        waits.append(settings.worker_lost_after)
+    if not steps.waiting.keys().isdisjoint(observed.held_elsewhere):
+        waits.append(_ELSEWHERE_AFTER)
+    return min(max(min(waits), _SOONEST), _LATEST) if waits else None

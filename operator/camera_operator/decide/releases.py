@@ -1,15 +1,63 @@
-"""Which cameras a worker may still watch, although it was told to let go of them."""
+"""Which cameras a worker may still watch although they were taken from it.
 
-from collections.abc import Mapping
+A move is three steps: release, acknowledge, assign. The record of the first one stands in the same Secret as the
+assignment and is written with it, so it survives every crash: camera name and the revision that took the camera away.
+A release is in force until the worker has acknowledged that revision or has no pod left; entries that are no longer in
+force are dropped when the Secret is written next.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from camera_operator.decide.model import WorkerView
 
-#: Stands for every camera, where the record of what a worker watches is lost.
+#: Stands for every camera: the record of what a worker watches is lost while its pods run. No camera has this name.
 ANY_CAMERA = "*"
 
 
+def has_acknowledged(worker: WorkerView, revision: int) -> bool:
+    """Whether everything that runs of the worker has taken over the revision or a later one.
+
+    A terminating pod may run on for a while, on a node that is cut off even for hours, and reports no more.
+    """
+    if any(pod.terminating for pod in worker.pods):
+        return False
+    acknowledged = worker.acknowledged_revision
+    if worker.assignment is not None and acknowledged > worker.assignment.revision:
+        # Of an assignment that is no more: says nothing about this one.
+        return False
+    return acknowledged >= revision
+
+
+def in_force(worker: WorkerView) -> frozenset[str]:
+    """Names of cameras that were taken from the worker and that it may still watch."""
+    if not worker.pods:
+        return frozenset()
+    if worker.assignment is None:
+        # Without Deployment and Secret only pods of a worker that was deleted as empty are left.
+        is_leftover = worker.deployment_fingerprint is None and not worker.secret_invalid
+        return frozenset() if is_leftover else frozenset({ANY_CAMERA})
+    return frozenset(name for name, revision in worker.released.items() if not has_acknowledged(worker, revision))
+
+
 def may_hold(worker: WorkerView) -> Mapping[str, str]:
-    """Worker by camera name: everything the worker may be watching at the moment."""
-    names = [camera.name for camera in worker.assignment.cameras] if worker.assignment is not None else []
-    names.extend(name for name, revision in worker.released.items() if worker.acknowledged_revision < revision)
-    return dict.fromkeys(names, worker.name)
+    """Worker by camera name: everything that the worker may be watching at the moment."""
+    assigned = worker.assignment.cameras if worker.assignment is not None else ()
+    return dict.fromkeys((*(camera.name for camera in assigned), *in_force(worker)), worker.name)
+
+
+def next_record(
+    worker: WorkerView, *, released: Iterable[str], staying: Iterable[str], revision: int
+) -> Mapping[str, int]:
+    """The record that goes with the next revision of an assignment.
+
+    Args:
+        worker: as it is.
+        released: cameras that this revision takes away.
+        staying: cameras that the worker has from this revision on.
+        revision: the next one.
+    """
+    record = {name: worker.released.get(name, revision) for name in in_force(worker)}
+    record.update(dict.fromkeys(released, revision))
+    for name in staying:
+        record.pop(name, None)
+    return record

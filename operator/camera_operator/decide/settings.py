@@ -9,12 +9,13 @@ def _random_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSettings:
     """Settings of the decisions."""
 
     worker_image: str
     image_pull_policy: str = "IfNotPresent"
+    #: Names of Secrets that the namespace of each group must have.
     image_pull_secrets: tuple[str, ...] = ()
     worker_service_account: str = "default"
     worker_log_level: str = "info"
@@ -22,5 +23,8 @@ class PlanSettings:
     #: Seconds after which a report no longer says anything. More than two polls of the health poller, so that one
     #: lost answer changes nothing; less than the 30 s within which a lost worker has to show.
     report_stale_after: float = 20.0
+    #: Seconds that a pod which has never reported may take to become ready, and that a camera which is being connected
+    #: again keeps the state it had: what a restart of the operator or of a worker's process takes, and some more.
+    worker_lost_after: float = 30.0
     #: Makes the bearer token of a new worker.
     new_token: Callable[[], str] = _random_token

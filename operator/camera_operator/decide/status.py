@@ -1,19 +1,22 @@
 """What is said about cameras and groups: from acceptance, placement and reports to conditions and one state.
 
-A status only changes when something has happened. Figures in messages move with every report, so a message stands as
-long as the condition's status and reason do; times are those of transitions.
+A status only changes when something has happened. Figures in messages move with every report, so a measured message
+stands as long as the condition's status and reason do; times are those of transitions. A status that has not changed is
+returned as the very same object, and none of its parts is built anew: a group may have thousands of cameras.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from camera_api.assignment import Role
 from camera_api.camera import CameraState, Lifecycle
+from camera_api.category import DecodePolicy
 from camera_api.conditions import ConditionStatus
 from camera_api.faults import Fault, FaultLayer
 from camera_api.health import ActiveFault, CameraHealth, Verdict
+from camera_operator import conditions
 from camera_operator.conditions import (
     CameraCondition,
     Finding,
@@ -21,8 +24,6 @@ from camera_operator.conditions import (
     Reason,
     Rejection,
     false,
-    fault_message,
-    observer_message,
     true,
     unknown,
 )
@@ -31,298 +32,367 @@ from camera_operator.decide.model import (
     CameraView,
     ConditionView,
     GroupStatusView,
+    GroupView,
     Observed,
     WorkerView,
 )
 from camera_operator.decide.settings import PlanSettings
+from camera_operator.decide.times import format_time, parse_time
 from camera_operator.specs import names
 
-#: Conditions that a worker's report decides, in the order of diagnosis, with the reason when they hold.
-_WATCHED = (
-    (CameraCondition.REACHABLE, FaultLayer.NETWORK, Reason.CONNECTED),
-    (CameraCondition.AUTHENTICATED, FaultLayer.AUTHENTICATION, Reason.AUTHENTICATED),
-    (CameraCondition.STREAMING, FaultLayer.STREAM, Reason.STREAMING),
-    (CameraCondition.PICTURE_HEALTHY, FaultLayer.PICTURE, Reason.PICTURE_HEALTHY),
+Findings = tuple[Finding, ...]
+
+_TRUE, _FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
+_CAMERA_CONDITIONS = tuple(kind.value for kind in CameraCondition)
+_GROUP_CONDITIONS = tuple(kind.value for kind in GroupCondition)
+
+#: What decides the conditions Reachable to PictureHealthy, in the order of diagnosis, and the reason when they hold.
+_LAYERS = (
+    (FaultLayer.NETWORK, true(Reason.CONNECTED)),
+    (FaultLayer.AUTHENTICATION, true(Reason.AUTHENTICATED)),
+    (FaultLayer.STREAM, true(Reason.STREAMING)),
+    (FaultLayer.PICTURE, true(Reason.PICTURE_HEALTHY)),
 )
+_HEALTHY: Findings = tuple(finding for _, finding in _LAYERS)
+_PICTURE_NOT_CHECKED = unknown(Reason.NOT_CHECKED, "The category decodes no pictures (spec.ingest.decode is None).")
+_NOT_WATCHED: Findings = (unknown(Reason.NOT_WATCHED),) * len(_LAYERS)
+_ACCEPTED = true(Reason.ACCEPTED)
+_READY = true(Reason.WORKING)
+_WAITING_FOR_WORKER = "The worker has not yet seen a frame or a fault of the camera."
+_OBSERVER_REASONS = frozenset({Fault.WORKER_LOST.value, Fault.REPORT_STALE.value})
+#: A camera in one of these states was watched before, so that there is something that can be lost or kept.
+_WATCHED_STATES = frozenset({CameraState.WORKING, CameraState.FAULTY, CameraState.UNKNOWN, CameraState.MAINTENANCE})
 
 
-def timestamp(moment: datetime) -> str:
-    """RFC 3339, UTC, whole seconds, as the API server writes times."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watch:
     """What is known of the worker that a camera is assigned to."""
 
     worker: str  #: its name
-    lost: Fault | None  #: why nobody watches: WorkerLost or ReportStale; None: somebody does, or may
-    reports: bool  #: whether the worker's present process has reported
+    lost: Fault | None = None  #: why nobody watches: WorkerLost or ReportStale; None: somebody does, or may
+    reports: bool = False  #: whether the present pod has reported, and lately
+    changes_after: float | None = None  #: seconds until time alone makes the worker lost
+    checks_pictures: bool = True  #: whether it decodes anything
+
+    @cached_property
+    def assigned(self) -> Finding:
+        """The condition Assigned of its cameras."""
+        return conditions.assigned(self.worker)
+
+    @cached_property
+    def working(self) -> Findings:
+        """Assigned to Ready of a camera in good order."""
+        layers = _HEALTHY if self.checks_pictures else (*_HEALTHY[:-1], _PICTURE_NOT_CHECKED)
+        return (self.assigned, *layers, _READY)
 
 
 def watch(worker: WorkerView, monotonic_now: float, settings: PlanSettings) -> Watch:
     """Whether a worker's reports can be relied on.
 
-    An operator that has just started has heard nobody yet: it waits ``report_stale_after`` before it calls that
-    stale, so that its restart writes nothing.
+    An operator that has just started has heard nobody yet, and a pod that has just started has not spoken yet: both
+    get time, so that a restart writes nothing. A pod that is gone gets none.
     """
-    running = [pod for pod in worker.pods if pod.address and not pod.terminating]
-    heard_at = worker.last_report_at if worker.last_report_at is not None else worker.reachable_since
+    live = [pod for pod in worker.pods if not pod.terminating]
+    is_ready = any(pod.ready for pod in live)
+    reports = worker.last_report_at is not None and worker.acknowledged_revision > 0
+    heard_at = max((at for at in (worker.last_report_at, worker.reachable_since) if at is not None), default=None)
+    if reports:
+        heard_at = worker.last_report_at
     age = 0.0 if heard_at is None else monotonic_now - heard_at
-    reports = bool(running) and worker.last_report_at is not None and worker.acknowledged_revision > 0
-    lost: Fault | None = None
-    if not running:
-        lost = Fault.WORKER_LOST
-    elif age > settings.report_stale_after:
-        lost = Fault.REPORT_STALE if any(pod.ready for pod in running) else Fault.WORKER_LOST
-    elif worker.last_report_at is not None and worker.acknowledged_revision == 0:
-        # Another process has taken the place of the one that reported.
-        lost = Fault.WORKER_LOST
-    return Watch(worker.name, lost, reports and lost is None)
+    lost = Fault.REPORT_STALE if is_ready else Fault.WORKER_LOST
+    limit = settings.report_stale_after if reports or is_ready else settings.worker_lost_after
+    cameras = worker.assignment.cameras if worker.assignment is not None else ()
+    checks_pictures = not cameras or cameras[0].decode is not DecodePolicy.NONE
+    # Another pod has taken the place of the one that reported, or none has.
+    is_gone = not live or (not reports and not is_ready and worker.last_report_at is not None)
+    if is_gone or age >= limit:
+        return Watch(worker.name, lost=lost, checks_pictures=checks_pictures)
+    return Watch(worker.name, reports=reports, changes_after=limit - age, checks_pictures=checks_pictures)
 
 
 def starting(worker: str) -> Watch:
     """A worker that this very pass makes."""
-    return Watch(worker, Fault.WORKER_LOST, reports=False)
+    return Watch(worker, lost=Fault.WORKER_LOST)
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """A camera's case: what decides its status."""
+class Circumstances:
+    """What all cameras of a group share."""
 
-    camera: CameraView
-    rejection: Rejection | None
-    watch: Watch | None  #: None: not assigned
-    health: CameraHealth | None
-    waiting: Reason  #: why an accepted camera is not assigned
-    maintenance: str | None  #: note of planned work; None: there is none
+    observed: Observed
+    settings: PlanSettings
+    category: str
+    maintenance: str | None  #: note of planned work on the group; None: there is none
+    now: str  #: RFC 3339
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Outcome:
     state: CameraState
     reason: str
-    since: str | None  #: None: now
-    findings: tuple[Finding, ...]  #: Assigned to Ready, in order
+    findings: Findings  #: Assigned to Ready, in order
+    since: str | None = None  #: as the worker tells it; None: now
 
 
-def camera_status(situation: Situation, *, category: str, now: datetime) -> CameraStatusView:
-    """The status that a camera is to have; equal to the present one if nothing has happened."""
-    camera = situation.camera
+def camera_status(
+    camera: CameraView,
+    rejection: Rejection | None,
+    watching: Watch | None,
+    waits_for: str | None,
+    shared: Circumstances,
+) -> CameraStatusView:
+    """The status that a camera is to have; the very same object if nothing has happened.
+
+    Args:
+        camera: with the status that stands.
+        rejection: why it cannot be used as it is declared.
+        watching: of the worker that it is assigned to; None: it is not.
+        waits_for: a worker that may still watch it, for which it has to wait.
+        shared: with the other cameras.
+    """
     before = camera.status
-    outcome = _outcome(situation)
-    accepted = (
-        true(Reason.ACCEPTED)
-        if situation.rejection is None
-        else false(situation.rejection.reason, situation.rejection.message)
-    )
-    conditions = _conditions(
-        tuple(CameraCondition),
-        (accepted, *outcome.findings),
-        before.conditions,
-        generation=camera.generation,
-        now=now,
-    )
-    stands = (before.state, before.reason) == (outcome.state, outcome.reason) and before.since is not None
+    outcome = _outcome(camera, rejection, watching, waits_for, shared)
+    findings = (_ACCEPTED, *outcome.findings)
+    if rejection is not None:
+        # What is said about the picture stays true; but the camera is not ready as it is declared.
+        refused = false(rejection.reason, rejection.message)
+        ready = refused if findings[-1].status is _TRUE else findings[-1]
+        findings = (refused, *findings[1:-1], ready)
+    stands = before.state is outcome.state and before.reason == outcome.reason and before.since is not None
+    own = _own(before.conditions, _CAMERA_CONDITIONS)
+    standing = _conditions(_CAMERA_CONDITIONS, findings, own, camera.generation, shared.now)
+    worker = watching.worker if watching is not None else waits_for or ""
+    if (
+        stands
+        and standing is own
+        and before.worker == worker
+        and before.category == shared.category
+        and before.observed_generation == camera.generation
+    ):
+        return before
     return CameraStatusView(
         state=outcome.state,
         reason=outcome.reason,
-        since=before.since if stands else outcome.since or timestamp(now),
-        category=category,
-        worker=situation.watch.worker if situation.watch is not None else "",
+        since=before.since if stands else _since(outcome.since, shared.now),
+        category=shared.category,
+        worker=worker,
         observed_generation=camera.generation,
-        conditions=conditions,
+        conditions=standing,
     )
 
 
-def _outcome(situation: Situation) -> _Outcome:
-    lifecycle = situation.camera.lifecycle
+def _since(told: str | None, now: str) -> str:
+    moment = parse_time(told) if told is not None else None
+    return format_time(moment) if moment is not None else now
+
+
+def _outcome(
+    camera: CameraView,
+    rejection: Rejection | None,
+    watching: Watch | None,
+    waits_for: str | None,
+    shared: Circumstances,
+) -> _Outcome:
+    lifecycle = camera.lifecycle
     if lifecycle is Lifecycle.PLANNED:
-        return _unwatched(CameraState.PLANNED, Reason.PLANNED, "spec.lifecycle is Planned.")
+        return _unwatched(CameraState.PLANNED, false(Reason.PLANNED, "spec.lifecycle is Planned."))
     if lifecycle is Lifecycle.RETIRED:
-        return _unwatched(CameraState.RETIRED, Reason.RETIRED, "spec.lifecycle is Retired.")
-    if situation.watch is None:
-        if situation.rejection is not None:
-            return _unwatched(CameraState.PENDING, situation.rejection.reason, "The Camera is not accepted.")
-        return _unwatched(CameraState.PENDING, situation.waiting, _WAITING_MESSAGES[situation.waiting])
-    watched = _watched(situation, situation.watch)
-    if situation.maintenance is None:
-        return watched
-    message = f"Planned work: {situation.maintenance}" if situation.maintenance else "Planned work."
-    ready = false(Reason.MAINTENANCE, message)
-    return _Outcome(CameraState.MAINTENANCE, Reason.MAINTENANCE.value, None, (*watched.findings[:-1], ready))
+        return _unwatched(CameraState.RETIRED, false(Reason.RETIRED, "spec.lifecycle is Retired."))
+    if watching is None:
+        return _unwatched(CameraState.PENDING, _why_unassigned(rejection, waits_for, shared))
+    outcome = _watched(camera, watching, shared)
+    if shared.maintenance is None and lifecycle is not Lifecycle.MAINTENANCE:
+        return outcome
+    note = f"Planned work: {shared.maintenance}" if shared.maintenance else "Planned work."
+    findings = (*outcome.findings[:-1], false(Reason.MAINTENANCE, note))
+    return _Outcome(CameraState.MAINTENANCE, Reason.MAINTENANCE.value, findings)
 
 
-_WAITING_MESSAGES = {
-    Reason.NOT_ASSIGNED: "No worker has the camera yet.",
-    Reason.AWAITING_RELEASE: "The worker that had the camera has not yet confirmed that it let go of it.",
-    Reason.GROUP_PAUSED: "The group is paused: spec.paused of the CameraGroup.",
-}
+def _why_unassigned(rejection: Rejection | None, waits_for: str | None, shared: Circumstances) -> Finding:
+    if rejection is not None:
+        return false(rejection.reason, rejection.message)
+    if waits_for is not None:
+        return conditions.awaiting_release(waits_for)
+    # An accepted camera without a worker: only a paused group leaves it so.
+    return false(Reason.GROUP_PAUSED, f"spec.paused of CameraGroup {shared.observed.group_name!r} is true.")
 
 
-def _unwatched(state: CameraState, reason: Reason, message: str) -> _Outcome:
-    blind = (unknown(Reason.NOT_WATCHED),) * len(_WATCHED)
-    return _Outcome(state, reason.value, None, (false(reason, message), *blind, false(reason, message)))
+def _unwatched(state: CameraState, why: Finding) -> _Outcome:
+    return _Outcome(state, why.reason, (why, *_NOT_WATCHED, why))
 
 
-def _watched(situation: Situation, watching: Watch) -> _Outcome:
-    assigned = true(Reason.ASSIGNED, f"Worker {watching.worker}.")
-    before = situation.camera.status
+def _watched(camera: CameraView, watching: Watch, shared: Circumstances) -> _Outcome:
+    was_watched = camera.status.state in _WATCHED_STATES
+    if watching.lost is not None and (was_watched or watching.lost is not Fault.WORKER_LOST):
+        blind = conditions.unobserved(watching.lost)
+        return _Outcome(CameraState.UNKNOWN, blind.reason, (watching.assigned, *(blind,) * (len(_LAYERS) + 1)))
     if watching.lost is not None:
-        if before.state in {None, CameraState.PENDING}:
-            # The worker is only just being made: nothing was known that could be lost.
-            return _waiting(assigned, Reason.WAITING_FOR_WORKER, "The worker is starting.")
-        blind = (unknown(watching.lost, observer_message(watching.lost)),) * (len(_WATCHED) + 1)
-        return _Outcome(CameraState.UNKNOWN, watching.lost.value, None, (assigned, *blind))
-    health = situation.health if watching.reports else None
-    if health is not None and health.verdict is Verdict.WORKING and not health.faults:
-        return _working(assigned, health)
+        # The worker is only just being made: nothing was known that could be lost.
+        return _waiting(watching)
+    health = shared.observed.health.get(camera.uid) if watching.reports else None
     if health is not None and health.faults:
-        return _faulty(assigned, health)
-    return _undecided(situation, assigned, health)
+        return _faulty(watching, health)
+    if health is not None and health.verdict is Verdict.WORKING:
+        return _Outcome(CameraState.WORKING, Reason.WORKING.value, watching.working, health.since)
+    is_interlude = not watching.reports if health is None else _is_brief(health, shared)
+    return (_as_it_was(camera.status, watching) if was_watched and is_interlude else None) or _waiting(watching)
 
 
-def _working(assigned: Finding, health: CameraHealth) -> _Outcome:
-    findings = tuple(true(reason) for _, _, reason in _WATCHED)
+def _is_brief(health: CameraHealth, shared: Circumstances) -> bool:
+    """Whether a camera has been connecting for so short a time that what was known before still says more."""
+    began = parse_time(health.since)
+    if began is None:
+        return False
+    return (shared.observed.now - began).total_seconds() < shared.settings.worker_lost_after
+
+
+def _waiting(watching: Watch) -> _Outcome:
+    blind = unknown(Reason.WAITING_FOR_WORKER, _WAITING_FOR_WORKER)
+    ready = false(Reason.WAITING_FOR_WORKER, _WAITING_FOR_WORKER)
     return _Outcome(
-        CameraState.WORKING, Reason.WORKING.value, health.since, (assigned, *findings, true(Reason.WORKING))
+        CameraState.PENDING,
+        Reason.WAITING_FOR_WORKER.value,
+        (watching.assigned, *(blind,) * len(_LAYERS), ready),
     )
 
 
-def _faulty(assigned: Finding, health: CameraHealth) -> _Outcome:
+def _faulty(watching: Watch, health: CameraHealth) -> _Outcome:
     first = health.faults[0]
     by_layer: dict[FaultLayer, ActiveFault] = {}
     for active in health.faults:
         by_layer.setdefault(active.fault.layer, active)
-    findings: list[Finding] = []
+    layers: list[Finding] = []
     blocked = False
-    for _, layer, reason in _WATCHED:
-        if layer in by_layer and not blocked:
-            active = by_layer[layer]
-            findings.append(false(active.fault, fault_message(active)))
-            # A bad picture is known from a stream; whatever is behind another fault is not.
-            blocked = layer is not FaultLayer.STREAM or health.verdict is Verdict.FAULTY
-        elif blocked:
-            findings.append(unknown(Reason.NOT_KNOWN))
+    for layer, holds in _LAYERS:
+        if layer in by_layer:
+            layers.append(conditions.faulty(by_layer[layer]))
+            blocked = True
         else:
-            findings.append(true(reason))
-    ready = false(first.fault, fault_message(first))
-    return _Outcome(CameraState.FAULTY, first.fault.value, first.since, (assigned, *findings, ready))
+            # What lies behind a fault cannot be seen.
+            layers.append(unknown(Reason.NOT_KNOWN) if blocked else holds)
+    findings = (watching.assigned, *layers, conditions.faulty(first))
+    return _Outcome(CameraState.FAULTY, first.fault.value, findings, first.since)
 
 
-def _undecided(situation: Situation, assigned: Finding, health: CameraHealth | None) -> _Outcome:
-    """Neither a frame nor a fault yet, or no report of this camera yet: what was known stands, if anything was."""
-    before = situation.camera.status
-    known = {condition.type: condition for condition in before.conditions}
-    if before.state in {CameraState.WORKING, CameraState.FAULTY, CameraState.UNKNOWN} and len(known) == len(
-        CameraCondition
-    ):
-        standing = tuple(
-            Finding(known[kind].status, known[kind].reason, known[kind].message) for kind in (*_kinds(), "Ready")
-        )
-        return _Outcome(before.state, before.reason, before.since, (assigned, *standing))
-    if health is None:
-        return _waiting(assigned, Reason.WAITING_FOR_WORKER, "The worker has not yet taken the camera over.")
-    return _waiting(assigned, Reason.CONNECTING, "The worker is opening the stream.")
+def _as_it_was(before: CameraStatusView, watching: Watch) -> _Outcome | None:
+    """What was known of a camera that nobody has reported on for a moment; None: nothing was.
+
+    It is read from the conditions, not from the state, which planned work may have covered.
+    """
+    own = _own(before.conditions, _CAMERA_CONDITIONS)
+    if tuple(each.type for each in own) != _CAMERA_CONDITIONS:
+        return None
+    layers = tuple(Finding(each.status, each.reason, each.message, measured=True) for each in own[2:-1])
+    trouble = next((each for each in layers if each.status is _FALSE), None)
+    if trouble is not None:
+        return _Outcome(CameraState.FAULTY, trouble.reason, (watching.assigned, *layers, trouble))
+    if layers[0].reason in _OBSERVER_REASONS:
+        return _Outcome(CameraState.UNKNOWN, layers[0].reason, (watching.assigned, *layers, layers[0]))
+    if all(each.status is _TRUE for each in layers[:-1]):
+        return _Outcome(CameraState.WORKING, Reason.WORKING.value, (watching.assigned, *layers, _READY))
+    return None
 
 
-def _kinds() -> tuple[str, ...]:
-    return tuple(kind.value for kind, _, _ in _WATCHED)
-
-
-def _waiting(assigned: Finding, reason: Reason, message: str) -> _Outcome:
-    findings = (unknown(reason, message),) * len(_WATCHED)
-    return _Outcome(CameraState.PENDING, reason.value, None, (assigned, *findings, false(reason, message)))
+def _own(before: tuple[ConditionView, ...], kinds: Sequence[str]) -> tuple[ConditionView, ...]:
+    """The conditions without those that somebody else keeps in the same list."""
+    if len(before) == len(kinds):
+        return before
+    return tuple(condition for condition in before if condition.type in kinds)
 
 
 def _conditions(
-    kinds: Sequence[str],
-    findings: Sequence[Finding],
-    before: Sequence[ConditionView],
-    *,
-    generation: int,
-    now: datetime,
+    kinds: Sequence[str], findings: Findings, before: tuple[ConditionView, ...], generation: int, now: str
 ) -> tuple[ConditionView, ...]:
-    """Conditions in order; what has not changed keeps its time and its message."""
+    """Conditions in order; the very same tuple if nothing differs, and what has not changed keeps its time."""
+    if len(before) == len(findings):
+        for kind, finding, old in zip(kinds, findings, before, strict=True):
+            if (
+                old.reason != finding.reason
+                or old.status is not finding.status
+                or old.observed_generation != generation
+                or old.type != kind
+                or (old.message != finding.message and not finding.measured)
+            ):
+                break
+        else:
+            return before
     standing = {condition.type: condition for condition in before}
-    conditions = []
-    for kind, finding in zip(kinds, findings, strict=True):
-        old = standing.get(kind)
-        same_status = old is not None and old.status == finding.status
-        keeps_message = old is not None and same_status and old.reason == finding.reason and _moves(finding)
-        conditions.append(
-            ConditionView(
-                type=kind,
-                status=finding.status,
-                reason=finding.reason,
-                message=old.message if old is not None and keeps_message else finding.message,
-                observed_generation=generation,
-                last_transition_time=old.last_transition_time if old is not None and same_status else timestamp(now),
-            )
-        )
-    return tuple(conditions)
+    return tuple(
+        _condition(kind, finding, standing.get(kind), generation, now)
+        for kind, finding in zip(kinds, findings, strict=True)
+    )
 
 
-_FAULT_NAMES = frozenset(fault.value for fault in Fault)
-
-
-def _moves(finding: Finding) -> bool:
-    """Whether the message holds figures of a measurement, which differ from report to report."""
-    return finding.reason in _FAULT_NAMES
+def _condition(kind: str, finding: Finding, old: ConditionView | None, generation: int, now: str) -> ConditionView:
+    is_steady = old is not None and old.status is finding.status
+    keeps_message = finding.measured and is_steady and old is not None and old.reason == finding.reason
+    return ConditionView(
+        type=kind,
+        status=finding.status,
+        reason=finding.reason,
+        message=old.message if old is not None and keeps_message else finding.message,
+        observed_generation=generation,
+        last_transition_time=old.last_transition_time if old is not None and is_steady else now,
+    )
 
 
 def group_status(
     observed: Observed,
+    group: GroupView,
     *,
-    states: Mapping[str, CameraStatusView],
+    statuses: Mapping[str, CameraStatusView],
     workers: Sequence[str],
-    rejection: Rejection | None,
 ) -> GroupStatusView:
-    """The status of the group.
+    """The status of the group; the very same object if nothing has happened.
 
     Args:
-        observed: the group; it must exist.
-        states: status by camera UID, of the cameras that are not being deleted.
-        workers: names of the ingest workers that are to exist.
-        rejection: why the group's cameras cannot be placed.
+        observed: everything about it.
+        group: the group itself.
+        statuses: status by camera name, of the cameras that are not being deleted.
+        workers: names of the ingest workers that it needs.
     """
-    group = observed.group
-    assert group is not None, "a missing group has no status"  # noqa: S101 - the caller's contract
-    counts = Counter(status.state for status in states.values() if status.state is not None)
-    faults = Counter(status.reason for status in states.values() if status.state is CameraState.FAULTY)
-    ready = [
-        worker
-        for worker in observed.workers
-        if worker.name in workers and any(pod.ready and not pod.terminating for pod in worker.pods)
-    ]
-    accepted = true(Reason.ACCEPTED) if rejection is None else false(rejection.reason, rejection.message)
-    if not workers:
-        workers_ready = true(Reason.NO_WORKERS, "The group needs no worker.")
-    elif len(ready) == len(workers):
-        workers_ready = true(Reason.WORKERS_READY)
-    else:
-        # Without figures: they would be a write per pod that becomes ready; status.workers has them.
-        workers_ready = false(Reason.WORKERS_STARTING, "Not all workers are ready; see status.workers and their pods.")
-    if accepted.status is ConditionStatus.FALSE:
-        overall = accepted
-    elif workers_ready.status is ConditionStatus.FALSE:
-        overall = workers_ready
-    else:
-        overall = true(Reason.READY)
-    return GroupStatusView(
+    counts = Counter(status.state for status in statuses.values())
+    faults = Counter(status.reason for status in statuses.values() if status.state is CameraState.FAULTY)
+    ready = {
+        worker.name for worker in observed.workers if any(pod.ready and not pod.terminating for pod in worker.pods)
+    }
+    unready = [name for name in workers if name not in ready]
+    accepted = _group_accepted(observed, group)
+    workers_ready = _workers_ready(workers, unready)
+    trouble = next((each for each in (accepted, workers_ready) if each.status is _FALSE), None)
+    own = _own(group.status.conditions, _GROUP_CONDITIONS)
+    wanted = GroupStatusView(
         observed_generation=group.generation,
         category=group.spec.category,
-        cameras={"declared": len(states), **{state.value.lower(): counts[state] for state in CameraState}},
+        cameras={"declared": len(statuses), **{state.value.lower(): counts[state] for state in CameraState}},
         faults=dict(sorted(faults.items())),
-        workers={"ingest": len(workers), "analytics": 0, "ready": len(ready)},
+        workers={"ingest": len(workers), "analytics": 0, "ready": len(workers) - len(unready)},
         selector=",".join(
             f"{label}={value}" for label, value in names.worker_selector(group.name, Role.INGEST).items()
         ),
         conditions=_conditions(
-            tuple(GroupCondition),
-            (accepted, workers_ready, overall),
-            group.status.conditions,
-            generation=group.generation,
-            now=observed.now,
+            _GROUP_CONDITIONS,
+            (accepted, workers_ready, trouble or true(Reason.WORKERS_READY)),
+            own,
+            group.generation,
+            format_time(observed.now),
         ),
     )
+    return group.status if wanted == replace(group.status, conditions=own) else wanted
+
+
+def _group_accepted(observed: Observed, group: GroupView) -> Finding:
+    if observed.category is None:
+        rejection = conditions.category_not_found(group.spec.category, group.name)
+        return false(rejection.reason, rejection.message)
+    if group.spec.paused:
+        return true(Reason.PAUSED, "spec.paused is true: workers and cameras are left as they are.")
+    return _ACCEPTED
+
+
+def _workers_ready(workers: Sequence[str], unready: Sequence[str]) -> Finding:
+    if not workers:
+        return true(Reason.NO_WORKERS_NEEDED, "No camera of the group is to be watched.")
+    if unready:
+        return conditions.workers_not_ready(len(workers), unready)
+    return true(Reason.WORKERS_READY)

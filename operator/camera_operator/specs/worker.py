@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from camera_api import API_VERSION
@@ -22,15 +23,31 @@ HTTP_PORT = 8080
 TERMINATION_GRACE_SECONDS = 15
 #: Memory limit over what a full worker should need: a burst of key frames, not a leak, must fit.
 MEMORY_HEADROOM = 1.5
+_POD_ANNOTATIONS = {
+    "prometheus.io/scrape": "true",
+    "prometheus.io/port": str(HTTP_PORT),
+    "prometheus.io/path": "/metrics",
+    # A pod with an emptyDir would otherwise keep the cluster autoscaler from removing its node.
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+}
 
 
-def worker_secret(group: GroupView, assignment: Assignment) -> Manifest:
-    """The Secret that holds the assignment. Holds credentials: for the API server only."""
+def worker_secret(group: GroupView, assignment: Assignment, released: Mapping[str, int]) -> Manifest:
+    """The Secret that holds the assignment. Holds credentials: for the API server only.
+
+    Args:
+        group: owns it.
+        assignment: its content.
+        released: cameras taken from the worker, with the revision that took them.
+    """
     content = base64.b64encode(assignment.to_secret_text().encode()).decode()
+    metadata = _metadata(group, assignment.worker, assignment.role)
+    if released:
+        metadata["annotations"] = {names.ANNOTATION_RELEASED: names.format_released(released)}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(group, assignment.worker, assignment.role),
+        "metadata": metadata,
         "type": "Opaque",
         "data": {ASSIGNMENT_KEY: content},
     }
@@ -52,33 +69,53 @@ def worker_service(group: GroupView, worker: str, role: Role) -> Manifest:
 
 
 def worker_deployment(
-    group: GroupView, worker: str, role: Role, category: CameraCategorySpec, settings: PlanSettings
+    group: GroupView,
+    worker: str,
+    role: Role,
+    category: CameraCategorySpec,
+    settings: PlanSettings,
+    *,
+    sized_for: int,
 ) -> Manifest:
-    """The Deployment: one pod, replaced rather than doubled, because a camera may be pulled only once."""
-    labels = names.worker_labels(group=group.name, role=role, worker=worker, category=group.spec.category)
+    """The Deployment: one pod, replaced rather than doubled, because a camera may be pulled only once.
+
+    Args:
+        group: owns it.
+        worker: its name.
+        role: of the worker.
+        category: sizes and scheduling.
+        settings: image and the like.
+        sized_for: number of cameras that the pod's requests are for.
+    """
+    metadata = _metadata(group, worker, role)
+    labels = metadata["labels"]
     manifest: Manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(group, worker, role),
+        "metadata": {
+            **metadata,
+            # Not on the pod, where each release of the operator would replace it.
+            "labels": {**labels, names.LABEL_VERSION: settings.operator_version},
+            "annotations": {names.ANNOTATION_SIZED_FOR: str(sized_for)},
+        },
         "spec": {
             "replicas": 1,
             "revisionHistoryLimit": 1,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": {**names.worker_selector(group.name, role), names.LABEL_WORKER: worker}},
             "template": {
-                "metadata": {
-                    "labels": labels,
-                    "annotations": {
-                        "prometheus.io/scrape": "true",
-                        "prometheus.io/port": str(HTTP_PORT),
-                        "prometheus.io/path": "/metrics",
-                    },
-                },
-                "spec": _pod_spec(group, worker, role, category, settings),
+                "metadata": {"labels": labels, "annotations": _POD_ANNOTATIONS},
+                "spec": _pod_spec(group, worker, role, category, settings, sized_for=sized_for),
             },
         },
     }
     return _with_fingerprint(manifest)
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """Hash of a Service or Deployment as it was built here."""
+    text: str = manifest["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
+    return text
 
 
 def _metadata(group: GroupView, worker: str, role: Role) -> Manifest:
@@ -101,13 +138,20 @@ def _metadata(group: GroupView, worker: str, role: Role) -> Manifest:
 
 def _with_fingerprint(manifest: Manifest) -> Manifest:
     canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    fingerprint = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    metadata = {**manifest["metadata"], "annotations": {names.ANNOTATION_FINGERPRINT: fingerprint}}
-    return {**manifest, "metadata": metadata}
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_FINGERPRINT: digest}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _pod_spec(
-    group: GroupView, worker: str, role: Role, category: CameraCategorySpec, settings: PlanSettings
+    group: GroupView,
+    worker: str,
+    role: Role,
+    category: CameraCategorySpec,
+    settings: PlanSettings,
+    *,
+    sized_for: int,
 ) -> Manifest:
     scheduling = category.scheduling
     spec: Manifest = {
@@ -120,7 +164,7 @@ def _pod_spec(
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(role, category, settings)],
+        "containers": [_container(role, category, settings, sized_for)],
         "volumes": [
             {"name": "assignment", "secret": {"secretName": worker, "defaultMode": 0o444}},
             {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -138,21 +182,18 @@ def _pod_spec(
     return spec
 
 
-def _container(role: Role, category: CameraCategorySpec, settings: PlanSettings) -> Manifest:
+def _container(role: Role, category: CameraCategorySpec, settings: PlanSettings, sized_for: int) -> Manifest:
     return {
         "name": "worker",
         "image": settings.worker_image,
         "imagePullPolicy": settings.image_pull_policy,
         "env": [{"name": "CAMERA_WORKER_LOG_LEVEL", "value": settings.worker_log_level}],
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
-        "resources": _resources(role, category),
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 2, "timeoutSeconds": 2},
-        "livenessProbe": {
-            "httpGet": {"path": "/healthz", "port": "http"},
-            "initialDelaySeconds": 10,
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-        },
+        "resources": _resources(role, category, sized_for),
+        # Python and FFmpeg load in a second or two; on a crowded node that may take a minute.
+        "startupProbe": _probe("/healthz", period=1, failures=60),
+        "readinessProbe": _probe("/readyz", period=2, failures=3),
+        "livenessProbe": _probe("/healthz", period=10, failures=3),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -165,16 +206,26 @@ def _container(role: Role, category: CameraCategorySpec, settings: PlanSettings)
     }
 
 
-def _resources(role: Role, category: CameraCategorySpec) -> Manifest:
-    """Requests of an empty worker and one camera; the memory limit is that of a full one with headroom.
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
 
-    A template that followed the number of cameras would replace the pod, and so interrupt every camera, whenever one is
-    added. So the template stays, and says what a worker needs to start.
+
+def _resources(role: Role, category: CameraCategorySpec, sized_for: int) -> Manifest:
+    """Requests for the cameras that the worker is sized for; the memory limit is that of a full one with headroom.
+
+    The limit does not follow the cameras: a worker that is given more of them must not be killed for it.
     """
     sizing = category.ingest if role is Role.INGEST else category.analytics
-    cpu = parse_cpu(sizing.overhead.cpu) + parse_cpu(sizing.per_camera.cpu)
-    memory = parse_memory(sizing.overhead.memory) + parse_memory(sizing.per_camera.memory)
-    full = parse_memory(sizing.overhead.memory) + sizing.max_cameras_per_worker * parse_memory(sizing.per_camera.memory)
+    per_camera, overhead = sizing.per_camera, sizing.overhead
+    cpu = parse_cpu(overhead.cpu) + sized_for * parse_cpu(per_camera.cpu)
+    memory = parse_memory(overhead.memory) + sized_for * parse_memory(per_camera.memory)
+    most = max(sizing.max_cameras_per_worker, sized_for)
+    full = parse_memory(overhead.memory) + most * parse_memory(per_camera.memory)
     mebibyte = 2**20
     limit = -int(-full * MEMORY_HEADROOM // mebibyte) * mebibyte
     return {

@@ -15,12 +15,9 @@ from camera_operator.__main__ import Operator, parser
 from camera_operator.cluster_api import CAMERAS, SECRETS
 from camera_operator.settings import Settings
 from camera_operator.specs import names
+from operator_city import PASSWORD, City, eventually
 
 pytestmark = pytest.mark.integration
-
-# Fixture types only.
-City = Any
-PASSWORD = "hunter2-of-the-cameras"
 
 
 async def test_cameras_get_a_worker_and_a_status(city: City) -> None:
@@ -30,6 +27,7 @@ async def test_cameras_get_a_worker_and_a_status(city: City) -> None:
     assignments = await city.assigned("a", "b")
     (assignment,) = assignments.values()
     credentials = assignment.cameras[0].credentials
+    assert credentials is not None
     assert (credentials.username, credentials.password.get_secret_value()) == ("admin", PASSWORD)
     status = await city.camera_is("a", "Pending")
     assert status["worker"] == assignment.worker
@@ -134,9 +132,10 @@ async def test_new_credentials_reach_the_worker_and_touch_no_neighbour(city: Cit
 
     async def changed() -> bool:
         (found,) = (await city.assignments()).values()
-        return bool(found.cameras[0].credentials.password.get_secret_value() == "changed")
+        credentials = found.cameras[0].credentials
+        return credentials is not None and credentials.password.get_secret_value() == "changed"
 
-    await city.eventually(changed, 5, "the assignment has the new password")
+    await eventually(changed, 5, "the assignment has the new password")
     (after,) = (await city.assignments()).values()
     assert after.cameras[1] == before.cameras[1]
     assert after.revision == before.revision + 1
@@ -158,7 +157,7 @@ async def test_a_camera_that_cannot_be_used_says_why_and_hinders_nobody(
         conditions = {each["type"]: each for each in (await city.camera("bad")).get("conditions", ())}
         return conditions.get("Accepted")
 
-    condition = await city.eventually(accepted, 10, "the camera says why it is not used")
+    condition = await eventually(accepted, 10, "the camera says why it is not used")
     assert (condition["status"], condition["reason"]) == ("False", reason)
 
 
@@ -169,7 +168,7 @@ async def test_a_secret_that_appears_makes_its_camera_usable(city: City) -> None
     async def accepted() -> bool:
         return bool((await city.camera("a")).get("conditions"))
 
-    await city.eventually(accepted, 10, "the camera has been looked at")
+    await eventually(accepted, 10, "the camera has been looked at")
     assert await city.assignments() == {}
     await city.add_secret("later", username="u", password="p")
     await city.assigned("a")
@@ -182,11 +181,11 @@ async def test_a_stopped_leader_hands_over_at_once(city: City) -> None:
     async def stands_by() -> bool:
         return await second.get("/readyz") == "ok\n"
 
-    await city.eventually(stands_by, 30, "the standby is ready")
+    await eventually(stands_by, 30, "the standby is ready")
     assert not await second.leads()
     began = time.monotonic()
     assert first.stop() == 0
-    await city.eventually(second.leads, 10, "the standby leads")
+    await eventually(second.leads, 10, "the standby leads")
     assert time.monotonic() - began < 5
     await city.add_camera("a")
     await city.assigned("a")
@@ -199,10 +198,10 @@ async def test_a_killed_leader_is_replaced_when_its_lease_runs_out(city: City) -
     async def stands_by() -> bool:
         return await second.get("/readyz") == "ok\n"
 
-    await city.eventually(stands_by, 30, "the standby is ready")
+    await eventually(stands_by, 30, "the standby is ready")
     first.kill()
     began = time.monotonic()
-    await city.eventually(second.leads, 20, "the standby leads")
+    await eventually(second.leads, 20, "the standby leads")
     # 15 s of the Lease from its last renewal, and up to 2 s until the next look.
     assert 10 < time.monotonic() - began < 18
 
@@ -238,9 +237,7 @@ async def test_a_worker_s_parts_that_somebody_deletes_come_back(city: City) -> N
     assert after.cameras == before.cameras
 
 
-async def test_no_log_line_of_any_library_shows_a_credential(
-    city: City, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+async def test_no_log_line_of_any_library_shows_a_credential(city: City, caplog: pytest.LogCaptureFixture) -> None:
     """The operator runs within this process, so that every logger can be set to DEBUG."""
     await city.add_camera("a", secret="login")
     settings = Settings(
@@ -267,6 +264,31 @@ async def test_no_log_line_of_any_library_shows_a_credential(
     assert "kopf" in {record.name.split(".")[0] for record in caplog.records}
     assert PASSWORD not in caplog.text
     assert assignment.bearer_token.get_secret_value() not in caplog.text
+
+
+async def test_the_rights_that_the_chart_grants_are_enough(city: City, tmp_path: Path) -> None:
+    kubeconfig = city.kubeconfig_of_chart(tmp_path)
+    # Rights that are needed only after a conflict, which cannot be had on demand.
+    for resource in ("cameras", "cameragroups", "secrets"):
+        city.cluster.kubectl("--kubeconfig", str(kubeconfig), "auth", "can-i", "get", resource, "-n", city.namespace)
+    await city.add_camera("a", secret="login")
+    operator = await city.start_operator("--lease-name", city.namespace, kubeconfig=kubeconfig)
+    await city.assigned("a")
+    worker = await city.start_worker("shops-ingest-0")
+    worker.report("a", Verdict.WORKING)
+    await city.camera_is("a", "Working")
+    await city.add_camera("b")
+    (assignment,) = (await city.assigned("a", "b")).values()
+    worker.deliver(assignment)
+    await city.remove(CAMERAS, "a")
+    (assignment,) = (await city.assigned("b")).values()
+    worker.deliver(assignment)
+    await city.remove(CAMERAS, "b")
+    await city.assigned()
+    await city.quiet(operator)
+    assert operator.stop() == 0
+    assert "Forbidden" not in operator.log.read_text()
+    assert "WARNING" not in operator.log.read_text()
 
 
 async def test_the_report_counts_the_real_cameras(city: City, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,84 +2,113 @@
 
 import logging
 import random
+import sys
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from camera_api.assignment import AssignedCamera, SourceKind
-from camera_api.camera import Transport
 from camera_api.category import DecodePolicy
 from camera_api.faults import Fault, diagnosis_order
 from camera_api.health import ActiveFault, CameraHealth, StreamFacts, Verdict
 from camera_worker.errors import StreamError
-from camera_worker.ingest.connection import Connection, Trouble
-from camera_worker.ingest.source import KeyFrame, Packet, Stream, StreamInfo, StreamOpener, Timeouts
+from camera_worker.ingest.connection import FLAPPING_LOSSES, FLAPPING_WINDOW_S, Connection, Phase
+from camera_worker.ingest.judgement import Judgement, Trouble
+from camera_worker.ingest.slots import OpenSlots
+from camera_worker.ingest.source import KeyFrame, Packet, Picture, Stream, StreamInfo, StreamOpener, Timeouts
 from camera_worker.ingest.statistics import StreamStatistics
+from camera_worker.ingest.uptime import Uptime
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_LONGEST_S = 3.0
-_OPEN_LONGEST_S = 5.0
-_KEY_FRAME_EVERY_S = {DecodePolicy.EVERY_KEY_FRAME: 0.0, DecodePolicy.KEY_FRAME_EVERY_10S: 10.0}
+#: Seconds between two decoded key frames, at least: a little less than is meant, since key frames come not to the
+#: millisecond. Motion JPEG has key frames only, and is decoded about once a second.
+_DECODE_EVERY_S = {DecodePolicy.EVERY_KEY_FRAME: 0.9, DecodePolicy.KEY_FRAME_EVERY_10S: 9.5}
+#: Seconds between two key frames that are kept for snapshots.
+_KEEP_EVERY_S = 0.9
 #: Rates are reported anew when they differ by more than this part, or every report would differ.
 _RATE_STEP = 0.25
+#: Seconds after which a thread that should be at work counts as stuck: far over every time-out, the resolver's too.
+STUCK_AFTER_S = 120.0
+#: Why a stream is opened anew when the camera is not to blame.
+RECONFIGURED = "Reconfigured"
 
 
 @dataclass(slots=True)
 class Counters:
-    """What only grows. Belongs to the camera, not to its thread, so that a change of settings takes nothing away."""
+    """What only grows, as long as the camera is assigned."""
 
     frames: int = 0
     key_frames: int = 0
     received_bytes: int = 0
-    reconnects: Counter[str] = field(default_factory=Counter)
     decode_seconds: float = 0.0
-    up_seconds: float = 0.0
-    observed_seconds: float = 0.0
-    fault_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    last_frame_at: float | None = None  #: seconds since 1970
+    #: Streams that were lost and stand again, by the reason of the loss.
+    reconnects: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all cameras of a worker share."""
 
-    open_stream: StreamOpener
+    opener: StreamOpener
     clock: Callable[[], float]  #: monotonic seconds
     wall_clock: Callable[[], float]  #: seconds since 1970
-    opens: threading.Semaphore  #: connections that may be set up at the same time
+    slots: OpenSlots  #: sessions that may be set up at the same time
     changed: Callable[[], None]  #: called from the camera's thread when its health may have changed
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A camera at one moment, for metrics."""
+
+    is_up: bool
+    faults: tuple[Fault, ...]
+    last_frame_at: float | None  #: seconds since 1970
+    stream: StreamInfo | None
+    up_seconds: float
+    observed_seconds: float
+    fault_seconds: dict[Fault, float]
+
+
 class Camera:
-    """A camera that is watched.
+    """A camera that is watched, by a thread of its own.
+
+    Transitions come from the thread, time from the event loop; a lock holds them apart. Packets between two key frames
+    take no lock: they only move numbers that nobody decides on meanwhile.
 
     Args:
         assigned: what to watch.
         surroundings: clock, opener and limits.
-        counters: of an earlier thread of the same camera.
     """
 
-    def __init__(self, assigned: AssignedCamera, surroundings: Surroundings, counters: Counters | None = None) -> None:
+    def __init__(self, assigned: AssignedCamera, surroundings: Surroundings) -> None:
         self.assigned = assigned
-        self.counters = counters or Counters()
+        self.counters = Counters()
         self._around = surroundings
         now = surroundings.clock()
-        self._connection = Connection(assigned.health.offline_after_seconds, now, random.Random(assigned.uid))  # noqa: S311 - jitter
+        rng = random.Random(assigned.uid)  # noqa: S311 - spreads retries, no secret
+        self._connection = Connection(assigned.source.transport, now, rng)
+        self._judgement = Judgement(assigned.health.offline_after_seconds, now)
         self._statistics = StreamStatistics(assigned.health.min_frames_per_second_ratio)
-        # Transitions come from the camera's thread, time from the event loop; packets take no lock.
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._use_udp = assigned.source.transport is Transport.UDP
+        self._uptime = Uptime(now)
+        self._lock = threading.Condition()
+        #: Read for each packet: the thread is to stop, or to open the stream anew.
+        self._interrupted = False
+        self._stopping = False
+        self._lost_by: str | None = None
         self._info: StreamInfo | None = None
         self._facts: StreamFacts | None = None
         self._key_frame: KeyFrame | None = None
-        self._decoded_at: float | None = None
-        self._ticked_at = now
-        self._told: tuple[Verdict, Fault | None, float] = (Verdict.CONNECTING, None, now)
+        self._kept_at = self._decoded_at = float("-inf")
+        self._progress_at = now
+        self._told: tuple[Verdict, tuple[Trouble, ...]] | None = None
+        self._told_since = now
+        self._health: CameraHealth | None = None
+        self._health_of: tuple[object, ...] = ()
+        self._wall: dict[float, str] = {}
         self._thread = threading.Thread(
             target=self._run, name=f"camera {assigned.namespace}/{assigned.name}", daemon=True
         )
@@ -90,170 +119,237 @@ class Camera:
 
     def stop(self) -> None:
         """Asks the thread to let go of the camera; it has when ``is_alive`` is false."""
-        self._stop.set()
+        with self._lock:
+            self._stopping = self._interrupted = True
+            self._lock.notify_all()
+
+    def update(self, assigned: AssignedCamera) -> None:
+        """Takes other settings over. A new connection is made only if they are about the way to the camera."""
+        with self._lock:
+            old, self.assigned = self.assigned, assigned
+            self._judgement.offline_after_s = assigned.health.offline_after_seconds
+            self._statistics.min_rate_ratio = assigned.health.min_frames_per_second_ratio
+            if (old.source, old.credentials) == (assigned.source, assigned.credentials):
+                return
+            now = self._around.clock()
+            if old.source != assigned.source:
+                # Another stream: nothing that is known of the old one holds.
+                self._uptime.skip(now)
+                self._judgement = Judgement(assigned.health.offline_after_seconds, now)
+                self._statistics = StreamStatistics(assigned.health.min_frames_per_second_ratio)
+                self._info = self._facts = self._key_frame = None
+            self._interrupted = True
+            self._lock.notify_all()
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs, and so may hold a connection to the camera."""
         return self._thread.is_alive()
 
-    def update(self, assigned: AssignedCamera) -> None:
-        """Takes over settings that need no new connection."""
-        with self._lock:
-            self.assigned = assigned
-            self._connection.offline_after_s = assigned.health.offline_after_seconds
-            self._statistics.min_rate_ratio = assigned.health.min_frames_per_second_ratio
-
-    @staticmethod
-    def needs_reconnect(old: AssignedCamera, new: AssignedCamera) -> bool:
-        """Whether a change of settings means another connection."""
-        return (old.source, old.credentials) != (new.source, new.credentials)
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the thread has done nothing for longer than anything may take."""
+        waits = self._connection.phase in {Phase.IDLE, Phase.BACKING_OFF, Phase.QUEUED}
+        return not waits and self._around.clock() - self._progress_at > STUCK_AFTER_S
 
     @property
     def key_frame(self) -> KeyFrame | None:
         """The latest key frame; None: none has come yet."""
         return self._key_frame
 
-    @property
-    def stream_info(self) -> StreamInfo | None:
-        """What the stream turned out to be; None: it has not been open yet."""
-        return self._info
-
     def tick(self) -> None:
         """Lets time pass: overdue cameras become faulty, seconds are counted."""
         now = self._around.clock()
         with self._lock:
-            self._connection.tick(now)
-            faults = self._active(now)
-            elapsed, self._ticked_at = now - self._ticked_at, now
-            if self.assigned.maintenance:
-                return
-            self.counters.observed_seconds += elapsed
-            if self._connection.verdict is Verdict.WORKING and not faults:
-                self.counters.up_seconds += elapsed
-            for trouble in faults:
-                self.counters.fault_seconds[trouble.fault.value] += elapsed
+            self._judgement.tick(self._connection.phase, self._connection.phase_since, now)
+            self._account(now)
 
-    def active_faults(self) -> list[Fault]:
-        """Faults at present, in the order of diagnosis."""
-        with self._lock:
-            return [trouble.fault for trouble in self._active(self._around.clock())]
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the camera delivers what it should."""
-        with self._lock:
-            return self._connection.verdict is Verdict.WORKING and not self._active(self._around.clock())
-
-    def health(self) -> CameraHealth:
-        """What is to be reported."""
+    def view(self) -> View:
+        """What metrics tell."""
         now = self._around.clock()
         with self._lock:
-            faults = self._active(now)
-            verdict = Verdict.FAULTY if faults else self._connection.verdict
-            first = faults[0].fault if faults else None
-            if (verdict, first) != self._told[:2]:
-                since = faults[0].since if faults else now
-                self._told = (verdict, first, since)
-                self._log_edge(verdict, faults)
-            last = self._connection.last_packet
-            return CameraHealth(
-                namespace=self.assigned.namespace,
-                name=self.assigned.name,
-                uid=self.assigned.uid,
-                verdict=verdict,
-                since=self._wall(self._told[2], now),
-                faults=tuple(
-                    ActiveFault(fault=trouble.fault, since=self._wall(trouble.since, now), message=trouble.message)
-                    for trouble in faults
-                ),
-                stream=self._facts,
-                last_frame_at=self._wall(last, now) if faults and last is not None and self._is_silent() else None,
+            self._account(now)
+            troubles = self._active(now)
+            last = self._judgement.last_packet
+            return View(
+                is_up=self._judgement.verdict is Verdict.WORKING and not troubles,
+                faults=tuple(trouble.fault for trouble in troubles),
+                last_frame_at=None if last is None else self._around.wall_clock() - (now - last),
+                stream=self._info,
+                up_seconds=self._uptime.up,
+                observed_seconds=self._uptime.observed,
+                fault_seconds=dict(self._uptime.by_fault),
             )
 
-    def _is_silent(self) -> bool:
-        return self._connection.verdict is Verdict.FAULTY
+    def health(self) -> CameraHealth:
+        """What is to be reported. The same object as long as nothing has changed."""
+        now = self._around.clock()
+        with self._lock:
+            troubles = tuple(self._active(now))
+            verdict = Verdict.FAULTY if troubles else self._judgement.verdict
+            if self._told is None or (verdict, _first(troubles)) != (self._told[0], _first(self._told[1])):
+                self._told_since = self._since(troubles, now)
+                self._log_edge(verdict, troubles)
+            self._told = (verdict, troubles)
+            silent_since = self._judgement.last_packet if self._judgement.trouble is not None else None
+            basis = (self._told, self._told_since, self._facts, silent_since)
+            if self._health is None or basis != self._health_of:
+                self._health = self._report(verdict, troubles, silent_since, now)
+                self._health_of = basis
+            return self._health
+
+    def _since(self, troubles: tuple[Trouble, ...], now: float) -> float:
+        if troubles:
+            return troubles[0].since
+        if self._told is None or self._told[1]:
+            began = self._judgement.working_since or self._judgement.began
+            # The end of a measured fault leaves no trace in the judgement.
+            return began if began > self._told_since or self._told is None else now
+        return self._judgement.working_since or now
+
+    def _report(
+        self, verdict: Verdict, troubles: tuple[Trouble, ...], silent_since: float | None, now: float
+    ) -> CameraHealth:
+        # Each moment is turned into a date once: the two clocks drift, and another rounding would be another report.
+        known, self._wall = self._wall, {}
+
+        def date(moment: float) -> str:
+            if moment not in self._wall:
+                self._wall[moment] = known.get(moment) or self._date(moment, now)
+            return self._wall[moment]
+
+        return CameraHealth(
+            namespace=self.assigned.namespace,
+            name=self.assigned.name,
+            uid=self.assigned.uid,
+            verdict=verdict,
+            since=date(self._told_since),
+            faults=tuple(
+                ActiveFault(fault=trouble.fault, since=date(trouble.since), message=trouble.message)
+                for trouble in troubles
+            ),
+            stream=self._facts,
+            last_frame_at=date(silent_since) if silent_since is not None else None,
+        )
+
+    def _date(self, moment: float, now: float) -> str:
+        wall = datetime.fromtimestamp(self._around.wall_clock(), UTC) - timedelta(seconds=now - moment)
+        return (wall + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _active(self, now: float) -> list[Trouble]:
-        troubles = self._statistics.troubles(now) if self._connection.verdict is Verdict.WORKING else []
-        if self._connection.trouble is not None:
-            troubles.append(self._connection.trouble)
+        troubles = self._statistics.troubles(now) if self._judgement.verdict is Verdict.WORKING else []
+        if self._judgement.trouble is not None:
+            troubles.append(self._judgement.trouble)
         flapping_since = self._connection.flapping_since(now)
         if flapping_since is not None:
-            troubles.append(Trouble(Fault.FLAPPING, flapping_since, "the connection was lost 4 times in 5 minutes"))
+            message = f"the stream was lost {FLAPPING_LOSSES} times within {FLAPPING_WINDOW_S / 60:.0f} minutes"
+            troubles.append(Trouble(Fault.FLAPPING, flapping_since, message))
         disabled = self.assigned.health.disabled_faults
         active = [trouble for trouble in troubles if trouble.fault not in disabled]
         return sorted(active, key=lambda trouble: diagnosis_order(trouble.fault))
 
-    def _wall(self, moment: float, now: float) -> str:
-        # Whole seconds, so that rounding of the difference of two clocks changes no report.
-        wall = datetime.fromtimestamp(self._around.wall_clock(), UTC) - timedelta(seconds=now - moment)
-        return (wall + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _account(self, now: float) -> None:
+        troubles = self._active(now)
+        last = self._judgement.last_packet
+        if self.assigned.maintenance:
+            self._uptime.skip(now)
+        elif troubles:
+            self._uptime.has_faults((trouble.fault for trouble in troubles), now)
+        elif self._judgement.verdict is Verdict.WORKING and last is not None:
+            self._uptime.is_up(last)
+        else:
+            self._uptime.skip(now)
 
-    def _log_edge(self, verdict: Verdict, faults: list[Trouble]) -> None:
+    def _log_edge(self, verdict: Verdict, troubles: tuple[Trouble, ...]) -> None:
         name = f"{self.assigned.namespace}/{self.assigned.name}"
-        if faults:
-            logger.warning("camera %s: %s: %s", name, faults[0].fault.value, faults[0].message)
+        if troubles:
+            logger.warning("camera %s: %s: %s", name, troubles[0].fault.value, troubles[0].message)
         elif verdict is Verdict.WORKING:
             logger.info("camera %s: working", name)
 
     # The thread.
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            wait = self._connection.retry_at - self._around.clock()
-            if wait > 0 and self._stop.wait(wait):
-                return
+        while self._wait_for_turn():
             try:
                 self._watch()
             except StreamError as error:
                 self._failed(error)
+            except Exception as error:  # noqa: BLE001
+                # Whatever one camera's bytes provoke must not end its thread for good, nor touch the others. Only type
+                # and place are told: the text may hold the URL.
+                self._failed(StreamError(Fault.DISCONNECTED, f"the worker failed on the stream: {_place(error)}"))
+                logger.error("camera %s/%s: %s", self.assigned.namespace, self.assigned.name, _place(error))  # noqa: TRY400
+        with self._lock:
+            self._connection.stop(self._around.clock())
+        self._around.changed()
+
+    def _wait_for_turn(self) -> bool:
+        """Waits until the next try is due, or settings change; false: the thread is to end."""
+        with self._lock:
+            while not self._stopping:
+                now = self._around.clock()
+                if self._interrupted:
+                    self._interrupted = False
+                    if self._connection.phase is Phase.STREAMING:
+                        self._lost_by = RECONFIGURED
+                    self._connection.reset(now, self.assigned.source.transport)
+                wait = self._connection.wait_s(now)
+                if wait <= 0:
+                    return True
+                self._lock.wait(wait)
+        return False
 
     def _watch(self) -> None:
-        with closing(self._open()) as stream:
+        stream = self._open()
+        if stream is None:
+            return
+        with closing(stream):
             with self._lock:
-                self._connection.opened(self._around.clock())
-                self._statistics.restart()
+                now = self._around.clock()
+                self._connection.opened(now)
+                self._statistics.restart(now)
                 self._info = stream.info
+                if self._lost_by is not None:
+                    self.counters.reconnects[self._lost_by] += 1
+                    self._lost_by = None
             for packet in stream.packets():
-                if self._stop.is_set():
+                if self._interrupted:
                     return
                 self._take(packet, stream)
 
-    def _open(self) -> Stream:
-        """Opens the stream, by UDP if the camera refuses TCP; which of them worked is remembered."""
-        while True:
-            transport = self._transport()
-            with self._around.opens:
-                with self._lock:
-                    self._connection.opening(self._around.clock())
-                offline_after = self.assigned.health.offline_after_seconds
-                timeouts = Timeouts(
-                    connect_s=min(offline_after, _CONNECT_LONGEST_S),
-                    open_s=min(offline_after, _OPEN_LONGEST_S),
-                    read_s=offline_after,
-                )
-                try:
-                    return self._around.open_stream(
-                        self.assigned.source, self.assigned.credentials, transport=transport, timeouts=timeouts
-                    )
-                except StreamError as error:
-                    may_fall_back = self.assigned.source.transport is Transport.AUTO and not self._use_udp
-                    if not (error.try_udp and may_fall_back) or self._stop.is_set():
-                        raise
-                    self._use_udp = True
-
-    def _transport(self) -> str:
-        if self.assigned.source.kind is SourceKind.HTTP:
-            return "HTTP"
-        return "UDP" if self._use_udp else "TCP"
+    def _open(self) -> Stream | None:
+        """Opens the stream; None: the thread has something else to do first."""
+        assigned, opener, clock = self.assigned, self._around.opener, self._around.clock
+        timeouts = Timeouts.for_camera(assigned.health.offline_after_seconds)
+        with self._lock:
+            self._connection.connect(clock())
+        self._progress_at = clock()
+        opener.connect(assigned.source, timeouts)
+        with self._lock:
+            self._connection.queue(clock())
+        with self._around.slots.taken(lambda: self._interrupted) as taken:
+            if not taken:
+                return None
+            with self._lock:
+                self._connection.open(clock())
+                transport = self._connection.transport.value
+            self._progress_at = clock()
+            if assigned.source.kind is SourceKind.HTTP:
+                transport = "HTTP"
+            return opener.open(assigned.source, assigned.credentials, transport=transport, timeouts=timeouts)
 
     def _failed(self, error: StreamError) -> None:
-        if self._stop.is_set():
-            return
         with self._lock:
-            self._connection.failed(error, self._around.clock())
-            self.counters.reconnects[error.fault.value] += 1
+            if self._interrupted:
+                # What failed is not what is to be watched now.
+                return
+            now = self._around.clock()
+            self._account(now)
+            if self._connection.phase is Phase.STREAMING:
+                self._lost_by = error.fault.value
+            if self._connection.fail(error, now):
+                self._judgement.fail(error, now, retry_at=self._connection.retry_at)
         logger.debug("camera %s/%s: %s", self.assigned.namespace, self.assigned.name, error)
         self._around.changed()
 
@@ -263,42 +359,57 @@ class Camera:
         counters = self.counters
         counters.frames += 1
         counters.received_bytes += packet.size
-        self._connection.packet(now)
+        self._judgement.last_packet = self._progress_at = now
         if packet.is_key:
             counters.key_frames += 1
-            counters.last_frame_at = self._around.wall_clock()
             self._take_key_frame(packet, now)
         if self._statistics.packet(packet.size, packet.seconds, now):
-            counters.last_frame_at = self._around.wall_clock()
             with self._lock:
                 self._statistics.lost(stream.lost_packets())
-                self._update_facts(stream.info)
+                self._update_facts()
 
     def _take_key_frame(self, packet: Packet, now: float) -> None:
-        was_working = self._connection.verdict is Verdict.WORKING
         with self._lock:
+            if self._interrupted:
+                return
+            self._account(now)
+            was_working = self._judgement.verdict is Verdict.WORKING
             self._connection.key_frame(now)
+            self._judgement.key_frame(now)
+            self._statistics.key_frame(now)
+        if now - self._kept_at >= _KEEP_EVERY_S:
+            self._key_frame, self._kept_at = packet.key_frame(), now
+        every_s = _DECODE_EVERY_S.get(self.assigned.decode)
+        unknown_size = self._info is not None and not self._info.width
+        if unknown_size or (every_s is not None and now - self._decoded_at >= every_s):
+            self._decode(packet, now)
         if not was_working:
             self._around.changed()
-        self._key_frame = packet.key_frame()
-        every_s = _KEY_FRAME_EVERY_S.get(self.assigned.decode)
-        if every_s is None or (self._decoded_at is not None and now - self._decoded_at < every_s):
-            return
+
+    def _decode(self, packet: Packet, now: float) -> None:
         self._decoded_at = now
         picture = packet.decode()
         self.counters.decode_seconds += self._around.clock() - now
-        self._statistics.picture(corrupt=picture is None or picture.is_corrupt)
+        with self._lock:
+            self._statistics.picture(corrupt=picture is None or picture.is_corrupt, now=now)
+            if picture is not None and self._info is not None:
+                self._info = _with_size(self._info, picture)
 
-    def _update_facts(self, info: StreamInfo) -> None:
-        facts, statistics = self._facts, self._statistics
-        if (
-            facts is not None
-            and (facts.codec, facts.width, facts.height, facts.transport)
-            == (info.codec, info.width, info.height, info.transport)
-            and _is_near(statistics.frames_per_second, facts.frames_per_second)
-            and _is_near(statistics.bits_per_second, facts.bits_per_second)
-        ):
+    def _update_facts(self) -> None:
+        info, facts, statistics = self._info, self._facts, self._statistics
+        if info is None:
             return
+        same = facts is not None and (facts.codec, facts.width, facts.height, facts.transport) == (
+            *(info.codec, info.width, info.height),
+            info.transport,
+        )
+        if facts is not None and same:
+            rates = (
+                (statistics.frames_per_second, facts.frames_per_second),
+                (statistics.bits_per_second, facts.bits_per_second),
+            )
+            if all(abs(value - told) <= _RATE_STEP * told for value, told in rates):
+                return
         self._facts = StreamFacts(
             codec=info.codec,
             width=info.width,
@@ -309,5 +420,19 @@ class Camera:
         )
 
 
-def _is_near(value: float, reference: float) -> bool:
-    return abs(value - reference) <= _RATE_STEP * max(reference, 1e-9)
+def _first(troubles: tuple[Trouble, ...]) -> Fault | None:
+    return troubles[0].fault if troubles else None
+
+
+def _with_size(info: StreamInfo, picture: Picture) -> StreamInfo:
+    if (info.width, info.height) == (picture.width, picture.height):
+        return info
+    return StreamInfo(info.codec, picture.width, picture.height, info.transport)
+
+
+def _place(error: Exception) -> str:
+    traceback = sys.exc_info()[2]
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    where = f" in {traceback.tb_frame.f_code.co_name}, line {traceback.tb_lineno}" if traceback is not None else ""
+    return f"{type(error).__name__}{where}"

@@ -1,12 +1,16 @@
-"""A camera's connection as pure transitions: what is known of it, and when to try again. No thread, no clock, no I/O.
+"""A camera's connection as pure transitions: which phase it is in, when to try again and over which transport.
 
-    Idle ──opening──> Opening ──opened──> Streaming
-                        │  ^                 │
-                     failed └──opening── BackingOff <──failed
+                                  ┌───────────────── connect ────────────────┐
+                                  v                                          │
+    Idle ──connect──> Connecting ──queue──> Queued ──open──> Opening ──┬──> BackingOff
+      ^                   └────────────────── fail ────────────────────┤      ^
+      │                                                                │      │ fail
+      └── reset (from everywhere)                                      └──> Streaming
+                                                                    opened
 
-A camera is Working from its first key frame on. When a working camera's connection is lost, the verdict stands until
-nothing has come for ``offline_after``: a camera that is back by then was only reconnected. A camera that is not working
-gets its fault at the first failure: it has said what is wrong, and waiting would not change it.
+Connecting resolves the name and makes a TCP connection, which costs next to nothing; Queued waits for one of the places
+of those that set up a session at the same time. No thread, no clock, no I/O: times are seconds of the caller's
+monotonic clock.
 """
 
 import random
@@ -14,24 +18,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from camera_api.camera import Transport
 from camera_api.faults import Fault
-from camera_api.health import Verdict
-from camera_worker.errors import StreamError
+from camera_worker.errors import IllegalTransitionError, StreamError
 
-#: Seconds before the first retry, doubled with each failure up to the longest; +-30 % so that cameras behind one
-#: uplink do not come back in step. The longest is how late the end of an outage is noticed, so it is short.
-RETRY_FIRST_S, RETRY_LONGEST_S = 1.0, 15.0
-#: Where a try is but one packet that is refused, or a question to the resolver, it may come more often.
-CHEAP_RETRY_LONGEST_S = 5.0
-_CHEAP = frozenset({Fault.DNS_FAILED, Fault.CONNECTION_REFUSED, Fault.UNREACHABLE})
-#: After a refused password: wrong passwords lock the accounts of many cameras, so first a minute, then up to ten.
-AUTH_RETRY_FIRST_S, AUTH_RETRY_LONGEST_S = 60.0, 600.0
-JITTER = 0.3
 #: Seconds of good stream after which the next failure starts from the first delay again.
 GOOD_AFTER_S = 60.0
-#: An attempt that is older than this when the camera's time is up counts as unanswered.
-UNANSWERED_AFTER_S = 2.0
-#: This many lost connections within this time are one fault of their own, until none is lost for as long.
+#: This many lost streams within this time are a fault of their own, until none is lost for as long.
 FLAPPING_LOSSES, FLAPPING_WINDOW_S = 4, 300.0
 
 
@@ -39,103 +32,168 @@ class Phase(StrEnum):
     """What the camera's thread does."""
 
     IDLE = "Idle"
+    CONNECTING = "Connecting"
+    QUEUED = "Queued"
     OPENING = "Opening"
     STREAMING = "Streaming"
     BACKING_OFF = "BackingOff"
+    STOPPED = "Stopped"
+
+
+class Event(StrEnum):
+    """What can happen to a connection."""
+
+    CONNECT = "connect"
+    QUEUE = "queue"
+    OPEN = "open"
+    OPENED = "opened"
+    FAIL = "fail"
+    RESET = "reset"
+    STOP = "stop"
+
+
+TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
+    (Phase.IDLE, Event.CONNECT): Phase.CONNECTING,
+    (Phase.BACKING_OFF, Event.CONNECT): Phase.CONNECTING,
+    (Phase.CONNECTING, Event.QUEUE): Phase.QUEUED,
+    (Phase.QUEUED, Event.OPEN): Phase.OPENING,
+    (Phase.OPENING, Event.OPENED): Phase.STREAMING,
+    (Phase.CONNECTING, Event.FAIL): Phase.BACKING_OFF,
+    (Phase.QUEUED, Event.FAIL): Phase.BACKING_OFF,
+    (Phase.OPENING, Event.FAIL): Phase.BACKING_OFF,
+    (Phase.STREAMING, Event.FAIL): Phase.BACKING_OFF,
+    **{(phase, Event.RESET): Phase.IDLE for phase in Phase if phase is not Phase.STOPPED},
+    **{(phase, Event.STOP): Phase.STOPPED for phase in Phase},
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A fault of the connection."""
+class Backoff:
+    """Waits that double with each failure, within bounds, spread so that cameras behind one uplink fall out of step."""
 
-    fault: Fault
-    since: float  #: monotonic seconds: the last good moment, or the first try
-    message: str
+    first_s: float
+    longest_s: float
+    lowest: float = 0.7  #: the shortest wait is this part of the nominal one
+    highest: float = 1.3
+
+    def delay(self, failures: int, rng: random.Random) -> float:
+        """Seconds to wait after so many failures in a row, of which the last is not counted."""
+        # The exponent is bounded: a camera may be gone for years.
+        nominal = min(self.first_s * 2.0 ** min(failures, 16), self.longest_s)
+        return nominal * rng.uniform(self.lowest, self.highest)
+
+
+#: The longest wait decides how late the end of an outage is noticed; up to it, the wait is at most as long as the
+#: outage was. A session that fails costs the camera a handful of requests.
+SESSION_BACKOFF = Backoff(1.0, 30.0)
+#: A try that does not get as far as a connection is one packet: a camera that is back is seen within seconds.
+CONNECT_BACKOFF = Backoff(1.0, 3.0)
+#: A name that does not resolve is asked for under each of the cluster's search domains.
+NAME_BACKOFF = Backoff(1.0, 10.0)
+#: Wrong passwords lock the accounts of many cameras. Never sooner than a minute, so spread upwards only.
+AUTH_BACKOFF = Backoff(60.0, 600.0, lowest=1.0)
+
+
+def backoff_after(error: StreamError) -> Backoff:
+    """The waits that follow a failure."""
+    if error.fault is Fault.AUTH_FAILED:
+        return AUTH_BACKOFF
+    if error.fault is Fault.DNS_FAILED:
+        return NAME_BACKOFF
+    return SESSION_BACKOFF if error.connected else CONNECT_BACKOFF
 
 
 @dataclass(slots=True)
 class Connection:
-    """State of one camera's connection. All times are monotonic seconds of the caller's clock."""
+    """State of one camera's connection.
 
-    offline_after_s: float
-    began: float
+    Args:
+        wanted: transport as configured; Auto tries TCP, then UDP, and remembers what worked.
+        now: monotonic seconds.
+        rng: spreads the waits.
+    """
+
+    wanted: Transport
+    now: float
     rng: random.Random = field(default_factory=random.Random)
     phase: Phase = Phase.IDLE
-    verdict: Verdict = Verdict.CONNECTING
-    verdict_since: float = 0.0
-    trouble: Trouble | None = None
-    #: The latest failure, which becomes the fault when the camera's time is up.
-    pending: StreamError | None = None
-    last_packet: float | None = None
-    retry_at: float = 0.0
-    failures: int = 0
-    _phase_since: float = 0.0
-    _streaming_since: float | None = None
+    phase_since: float = 0.0
+    retry_at: float = 0.0  #: when to try again, while backing off
+    failures: int = 0  #: in a row
+    transport: Transport = Transport.TCP  #: of the next try: TCP or UDP
+    _good_since: float | None = None
+    _fell_back: bool = False
     _losses: deque[float] = field(default_factory=lambda: deque(maxlen=FLAPPING_LOSSES))
 
     def __post_init__(self) -> None:
-        self.verdict_since = self._phase_since = self.began
+        self.phase_since = self.retry_at = self.now
+        self.transport = Transport.UDP if self.wanted is Transport.UDP else Transport.TCP
 
-    # What happens to the connection.
-
-    def opening(self, now: float) -> None:
+    def connect(self, now: float) -> None:
         """A try begins."""
-        self._enter(Phase.OPENING, now)
+        self._enter(Event.CONNECT, now)
+
+    def queue(self, now: float) -> None:
+        """The camera's port accepts connections; a place to set up the session is asked for."""
+        self._enter(Event.QUEUE, now)
+
+    def open(self, now: float) -> None:
+        """The session is being set up."""
+        self._enter(Event.OPEN, now)
 
     def opened(self, now: float) -> None:
         """The session stands; whether pictures come is not yet known."""
-        self._enter(Phase.STREAMING, now)
-        self._streaming_since = None
+        self._enter(Event.OPENED, now)
+        self._fell_back = False
+        self._good_since = None
 
     def key_frame(self, now: float) -> None:
-        """A key frame has arrived: the camera works."""
-        self.last_packet = now
-        if self._streaming_since is None:
-            self._streaming_since = now
-        if self.verdict is not Verdict.WORKING:
-            self.verdict, self.verdict_since = Verdict.WORKING, now
-        self.trouble = self.pending = None
-        if self.failures and now - self._streaming_since >= GOOD_AFTER_S:
+        """A key frame has arrived: the stream is good."""
+        if self._good_since is None:
+            self._good_since = now
+        elif self.failures and now - self._good_since >= GOOD_AFTER_S:
             self.failures = 0
 
-    def packet(self, now: float) -> None:
-        """Any packet has arrived."""
-        self.last_packet = now
+    def fail(self, error: StreamError, now: float) -> bool:
+        """The try or the stream has failed; ``retry_at`` says when to try again.
 
-    def failed(self, error: StreamError, now: float) -> None:
-        """The try or the stream has failed; ``retry_at`` says when to try again."""
-        was_streaming = self._streaming_since is not None
-        if was_streaming:
+        Returns:
+            Whether it counts: a refused transport does not while there is another one to try at once.
+        """
+        was_good = self._good_since is not None
+        if was_good:
             self._losses.append(now)
-            if now - (self._streaming_since or now) >= GOOD_AFTER_S:
+            if now - (self._good_since or now) >= GOOD_AFTER_S:
                 self.failures = 0
-        self._streaming_since = None
-        self._enter(Phase.BACKING_OFF, now)
-        self.retry_at = now + self._delay(error.fault)
+        self._enter(Event.FAIL, now)
+        self._good_since = None
+        if error.fault is Fault.UNSUPPORTED_TRANSPORT and self.wanted is Transport.AUTO:
+            self.transport = Transport.TCP if self.transport is Transport.UDP else Transport.UDP
+            self._fell_back = not self._fell_back
+            if self._fell_back:
+                self.retry_at = now
+                return False
+        self.retry_at = now + backoff_after(error).delay(self.failures, self.rng)
         self.failures += 1
-        self.pending = error
-        # A stall is known by its time-out, and refused credentials are not tried again for a minute: for neither can
-        # anything change before the camera's time is up.
-        certain = error.fault in {Fault.STALLED, Fault.AUTH_FAILED}
-        if self.verdict is not Verdict.WORKING or certain or self._is_overdue(now):
-            self._condemn(error.fault, error.message, now)
+        return True
 
-    def tick(self, now: float) -> None:
-        """Time has passed: a camera that has delivered nothing for ``offline_after_s`` is faulty."""
-        if not self._is_overdue(now):
-            return
-        if self.phase is Phase.STREAMING and now - self._phase_since >= self.offline_after_s:
-            self._condemn(Fault.STALLED, f"no packet for {self.offline_after_s:.0f} s", now)
-        elif self.phase is Phase.OPENING and self.trouble is None and now - self._phase_since >= UNANSWERED_AFTER_S:
-            self._condemn(Fault.TIMED_OUT, f"no answer for {now - self._phase_since:.0f} s", now)
-        elif self.phase is Phase.BACKING_OFF and self.pending is not None:
-            self._condemn(self.pending.fault, self.pending.message, now)
-
-    def retry_now(self, now: float) -> None:
-        """What stood in the way may be gone: the next try is due."""
+    def reset(self, now: float, wanted: Transport) -> None:
+        """What the camera is reached by has changed: the next try is due, and earlier failures mean nothing."""
+        self._enter(Event.RESET, now)
+        self.wanted = wanted
+        self.transport = Transport.UDP if wanted is Transport.UDP else Transport.TCP
         self.retry_at = now
+        self.failures = 0
+        self._good_since = None
+        self._fell_back = False
 
-    # What is known of it.
+    def stop(self, now: float) -> None:
+        """The camera is released for good."""
+        self._enter(Event.STOP, now)
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next try is due; 0: it is."""
+        return max(0.0, self.retry_at - now)
 
     def flapping_since(self, now: float) -> float | None:
         """Since when the camera comes and goes; None: it does not."""
@@ -146,32 +204,9 @@ class Connection:
             return None
         return first
 
-    def _is_overdue(self, now: float) -> bool:
-        last_good = self.last_packet if self.last_packet is not None else self.began
-        return now - last_good >= self.offline_after_s
-
-    def _condemn(self, fault: Fault, message: str, now: float) -> None:
-        if self.trouble is not None and self.trouble.fault is fault:
-            return
-        last_good = self.last_packet if self.last_packet is not None else self.began
-        if fault is Fault.STALLED and self.trouble is None:
-            # The last packet may be one that was held back until the time-out.
-            last_good = min(last_good, now - self.offline_after_s)
-        # A second fault begins when it is seen; the first one when the camera was last good.
-        since = last_good if self.trouble is None else now
-        self.trouble = Trouble(fault, since, message)
-        if self.verdict is not Verdict.FAULTY:
-            self.verdict, self.verdict_since = Verdict.FAULTY, since
-
-    def _delay(self, fault: Fault) -> float:
-        gentle = fault is Fault.AUTH_FAILED
-        first, longest = (AUTH_RETRY_FIRST_S, AUTH_RETRY_LONGEST_S) if gentle else (RETRY_FIRST_S, RETRY_LONGEST_S)
-        if fault in _CHEAP:
-            longest = CHEAP_RETRY_LONGEST_S
-        delay = min(first * 2.0 ** min(self.failures, 16), longest)
-        # Upwards only for refused passwords: never sooner than a minute.
-        return delay * (1 + self.rng.uniform(0.0 if gentle else -JITTER, JITTER))
-
-    def _enter(self, phase: Phase, now: float) -> None:
-        self.phase = phase
-        self._phase_since = now
+    def _enter(self, event: Event, now: float) -> None:
+        try:
+            self.phase = TRANSITIONS[self.phase, event]
+        except KeyError:
+            raise IllegalTransitionError(f"{event.value} while {self.phase.value}") from None
+        self.phase_since = now

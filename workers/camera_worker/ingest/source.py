@@ -1,4 +1,4 @@
-"""What a camera's thread needs of a stream: opened by a ``StreamOpener``, read packet by packet."""
+"""What a camera's thread needs of a stream: its way there, a ``StreamOpener``, and packets to read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ class StreamInfo:
     """What a stream turned out to be."""
 
     codec: str  #: FFmpeg's name, for example h264
-    width: int  #: pixels
-    height: int  #: pixels
+    width: int  #: pixels; 0: not known before a frame is decoded
+    height: int  #: pixels; 0: not known before a frame is decoded
     transport: str  #: TCP, UDP or HTTP
 
 
@@ -37,6 +37,14 @@ class Picture(Protocol):
     @property
     def is_corrupt(self) -> bool:
         """Whether the decoder had to guess parts of it."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
 
     def luma(self) -> Luma:
         """Brightness, without a copy."""
@@ -65,7 +73,7 @@ class Packet(Protocol):
 
 
 class Stream(Protocol):
-    """An open stream."""
+    """An open stream. For the thread that opened it only."""
 
     info: StreamInfo
 
@@ -85,17 +93,38 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a camera may be silent."""
+    """How long a camera may be silent, in seconds."""
 
-    connect_s: float  #: for the TCP connection
-    open_s: float  #: for the session, once connected
+    connect_s: float  #: for its name and the TCP connection
+    open_s: float  #: for the session, once connected, and again for its first packet
     read_s: float  #: between two packets
+
+    @classmethod
+    def for_camera(cls, offline_after_s: float) -> "Timeouts":
+        """Time-outs of a camera that is faulty after so long a silence.
+
+        They also bound how long a thread cannot be stopped, which no camera may decide: an FFmpeg container cannot be
+        interrupted from another thread. A stalled stream is given up after half the time, so that the verdict rests on
+        a fresh connection as well; a stream with less than a frame in 30 s is no video.
+        """
+        return cls(
+            connect_s=3.0,
+            open_s=min(max(offline_after_s, 3.0), 5.0),
+            read_s=min(max(offline_after_s / 2, 1.0), 30.0),
+        )
 
 
 class StreamOpener(Protocol):
-    """Opens streams."""
+    """The way to cameras; ``ingest.pyav_source.PyAvOpener`` is the real one."""
 
-    def __call__(
+    def connect(self, source: AssignedSource, timeouts: Timeouts) -> None:
+        """Makes sure that the camera's name resolves and its port accepts connections.
+
+        Raises:
+            StreamError: it does not; ``connected`` is false.
+        """
+
+    def open(
         self, source: AssignedSource, credentials: Credentials | None, *, transport: str, timeouts: Timeouts
     ) -> Stream:
         """Opens the main stream.

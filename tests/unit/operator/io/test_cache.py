@@ -156,7 +156,7 @@ def test_a_sweep_of_one_namespace_leaves_the_others_alone() -> None:
 def test_any_order_of_arrival_ends_in_the_same_truth(cache: Cache, order: tuple[str, ...]) -> None:
     """The camera was listed at 1, modified at 5 and deleted at 8; the sweep's LIST is of moment 6."""
     sweep = cache.sweep(ALL_CAMERAS)
-    steps = {
+    steps: dict[str, Any] = {
         "listed": lambda: cache.put(CAMERAS, camera("a", 1)),
         "modified": lambda: cache.put(CAMERAS, camera("a", 5, group="schools")),
         "deleted": lambda: cache.delete(CAMERAS, camera("a", 8)),

@@ -124,8 +124,8 @@ def objects(*pods: tuple[str, dict[str, Any]], port: int = 8080, token: str = TO
     return found
 
 
-def follow(polling: Polling, *found: WorkerObjects) -> None:
-    polling.poller.follow(GROUP, {WORKER[1]: each for each in found})
+def follow(polling: Polling, found: WorkerObjects | None = None) -> None:
+    polling.poller.follow(GROUP, {} if found is None else {WORKER[1]: found})
 
 
 async def test_a_report_reaches_the_group(polling: Polling, worker: Worker) -> None:

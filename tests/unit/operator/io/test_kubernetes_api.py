@@ -172,7 +172,12 @@ async def test_writes_are_counted_and_reads_are_not(server: Server) -> None:
 async def test_a_rotated_token_is_used_at_once(server: Server) -> None:
     rotating = configuration(server)
     tokens = iter(("second", "third", "fourth"))
-    rotating.refresh_api_key_hook = lambda found: found.api_key.update(BearerToken=f"Bearer {next(tokens)}")
+
+    def rotate(found: Configuration) -> None:
+        found.api_key["BearerToken"] = f"Bearer {next(tokens)}"
+
+    # The package annotates the hook as None.
+    rotating.refresh_api_key_hook = rotate  # type: ignore[assignment]
     api = KubernetesApi(rotating)
     await api.get(SECRETS, "city", "login")
     await api.get(SECRETS, "city", "login")

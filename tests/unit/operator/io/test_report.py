@@ -85,8 +85,14 @@ def test_the_json_holds_everything() -> None:
     assert value["madeAt"] == "2030-01-31T12:00:00Z"
     assert value["categories"][0]["displayName"] == "Shops"
     assert value["total"] == {
-        **{"declared": 1, "planned": 0, "pending": 0, "working": 0, "faulty": 1},
-        **{"unknown": 0, "maintenance": 0, "retired": 0},
+        "declared": 1,
+        "planned": 0,
+        "pending": 0,
+        "working": 0,
+        "faulty": 1,
+        "unknown": 0,
+        "maintenance": 0,
+        "retired": 0,
     }
     assert value["faulty"] == [
         {

@@ -1,4 +1,5 @@
 import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,9 +94,10 @@ def test_a_status_is_read_whole() -> None:
 
 
 def test_repeated_strings_are_kept_once() -> None:
-    views = [
-        camera_view({"metadata": META, "spec": {"group": "".join(["sh", "ops"]), "source": RTSP}}) for _ in range(2)
-    ]
+    # Not literals: those are the same object anyway.
+    groups = [json.loads('"a-group-of-shops"') for _ in range(2)]
+    assert groups[0] is not groups[1]
+    views = [camera_view({"metadata": META, "spec": {"group": group, "source": RTSP}}) for group in groups]
     assert views[0].group is views[1].group
 
 

@@ -1,0 +1,63 @@
+"""JPEG pictures of key frames, on demand: a picture of 1080p costs 10 ms, and nobody looks at most of them."""
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import av
+import av.error
+import av.logging
+import cv2
+
+from camera_worker.ingest.source import KeyFrame
+
+#: Pictures that are kept for the next one who asks.
+_KEPT = 16
+_QUALITY = 85
+
+
+class Snapshots:
+    """Makes pictures, one at a time, and keeps the latest. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, tuple[KeyFrame, bytes]] = OrderedDict()
+
+    def jpeg(self, uid: str, key_frame: KeyFrame) -> bytes | None:
+        """The picture of a camera's key frame; None: it is damaged.
+
+        Args:
+            uid: of the camera.
+            key_frame: its latest one.
+        """
+        # One at a time: a page of snapshots must not take the CPU from the cameras.
+        with self._lock:
+            kept = self._made.get(uid)
+            if kept is not None and kept[0] is key_frame:
+                return kept[1]
+            picture = encode(key_frame)
+            if picture is not None:
+                self._made[uid] = (key_frame, picture)
+                self._made.move_to_end(uid)
+            while len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+            return picture
+
+
+def encode(key_frame: KeyFrame) -> bytes | None:
+    """A key frame as JPEG; None: it is damaged."""
+    context: Any = av.CodecContext.create(key_frame.codec, "r")
+    context.thread_count = 1
+    if key_frame.extradata:
+        context.extradata = key_frame.extradata
+    try:
+        with av.logging.Capture(local=True):
+            frames = context.decode(av.Packet(key_frame.data)) or context.decode(None)
+    except (av.error.FFmpegError, ValueError):
+        return None
+    if not frames:
+        return None
+    encoded, data = cv2.imencode(
+        ".jpg", frames[0].to_ndarray(format="bgr24"), [int(cv2.IMWRITE_JPEG_QUALITY), _QUALITY]
+    )
+    return data.tobytes() if encoded else None
