@@ -190,9 +190,7 @@ def holding(*held: CameraView, revision: int = 1) -> WorkerTrait:
             for each in sorted(held, key=lambda each: each.name)
             if each.source is not None
         )
-        return replace(
-            view, assignment=view.assignment.model_copy(update={"cameras": entries, "revision": revision})
-        )
+        return replace(view, assignment=view.assignment.model_copy(update={"cameras": entries, "revision": revision}))
 
     return apply
 

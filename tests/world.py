@@ -8,11 +8,10 @@ import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builders import GROUP, MONOTONIC_NOW, NAMESPACE, NOW, SETTINGS, category, group, health, pod
 from camera_api.assignment import ASSIGNMENT_KEY, Assignment, Credentials, Role
-from camera_api.faults import Fault
 from camera_api.health import CameraHealth
 from camera_operator.decide.model import (
     CameraView,
@@ -27,6 +26,9 @@ from camera_operator.decide.model import (
 )
 from camera_operator.decide.plan import make_plan
 from camera_operator.specs import names
+
+if TYPE_CHECKING:
+    from camera_api.faults import Fault
 
 
 @dataclass(slots=True)

@@ -46,9 +46,23 @@ def operator_metric(address: str, name: str) -> float:
     return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
+def _quiet_versions(city: City) -> dict[tuple[str, str], str]:
+    """Versions of all objects, once the workers are up and nothing has been written for a while."""
+
+    def quiet() -> dict[tuple[str, str], str] | None:
+        ready = [condition for condition in city.group(GROUP)["status"]["conditions"] if condition["type"] == "Ready"]
+        versions = city.versions()
+        time.sleep(3)
+        return versions if ready[0]["status"] == "True" and city.versions() == versions else None
+
+    versions = eventually(quiet, 30, "the group is ready and nothing is written any more")
+    assert versions is not None
+    return versions
+
+
 def test_an_operator_that_is_killed_and_restarted_moves_nothing_and_writes_nothing(city: City) -> None:
-    eventually(lambda: city.group(GROUP)["status"]["cameras"]["working"] == 3, 10, "the group counts three")
-    before, killed, frames = city.versions(), operator_pods(city), city.frames(GROUP)
+    before = _quiet_versions(city)
+    killed, frames = operator_pods(city), city.frames(GROUP)
     assert killed
 
     city.target.kubectl(

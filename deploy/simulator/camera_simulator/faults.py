@@ -82,7 +82,7 @@ FAULTS: Final[dict[str, Behaviour]] = {
         closes_sessions=True,
     ),
     "stall": Behaviour(
-        description="sessions and RTCP go on, pictures do not",
+        description="sessions and RTCP go on, pictures do not; new sessions are set up and get nothing",
         sends_media=False,
     ),
     "kick": Behaviour(
@@ -102,7 +102,7 @@ FAULTS: Final[dict[str, Behaviour]] = {
         default_every_seconds=5.0,
     ),
     "freeze": Behaviour(
-        description="the last key frame's picture goes on, with running timestamps",
+        description="one picture goes on, with running timestamps",
         variant=Variant.FROZEN,
     ),
     "slow": Behaviour(

@@ -242,7 +242,7 @@ def test_streams_of_key_frames_only_are_decoded_about_once_a_second(bench: Any, 
 
 def test_disabled_faults_do_not_show(bench: Any, video: Any) -> None:
     camera = bench.camera(health=HealthThresholds(disabled_faults=(Fault.FLAPPING,)))
-    bench.run(camera, *(video(2.0, CLOSED) for _ in range(4)), video(5.0))
+    bench.run(camera, *(video(2.0, CLOSED) for _ in range(4)), video(5.0, camera.stop))
     assert camera.health().verdict is Verdict.WORKING
 
     camera.update(camera.assigned.model_copy(update={"health": HealthThresholds()}))

@@ -46,7 +46,9 @@ def test_pods_that_a_deleted_worker_left_behind_watch_nothing() -> None:
 
 
 def test_a_worker_may_hold_what_it_has_and_what_it_has_not_let_go() -> None:
-    view = worker(0, holding(camera("gate"), revision=7), having_released(door=7, yard=3), running(), heard(acknowledged=5))
+    view = worker(
+        0, holding(camera("gate"), revision=7), having_released(door=7, yard=3), running(), heard(acknowledged=5)
+    )
 
     assert may_hold(view) == {"gate": "lobby-ingest-0", "door": "lobby-ingest-0"}
 

@@ -320,7 +320,9 @@ def test_a_minimum_of_workers_is_kept_and_scaled_down_to() -> None:
 
 
 def test_a_released_camera_goes_back_to_the_worker_that_has_not_let_go() -> None:
-    releasing = worker(1, holding(camera("gate"), revision=4), having_released(door=4), running(), heard(acknowledged=3))
+    releasing = worker(
+        1, holding(camera("gate"), revision=4), having_released(door=4), running(), heard(acknowledged=3)
+    )
     fuller = worker(0, holding(camera("hall"), camera("yard")), running(), heard())
     views = [camera(name) for name in ("door", "gate", "hall", "yard")]
 
