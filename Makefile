@@ -13,7 +13,7 @@ export PYTHONPATH := deploy/demo
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 60
 
 .PHONY: demo
 demo: setup ## Main job: local Kubernetes, operator by Helm, 26 simulated cameras, report
@@ -27,10 +27,6 @@ demo-down: ## Remove all that `make demo` started
 .PHONY: test
 test: setup ## All tests, fastest layer first, with progress
 	tests/run
-
-.PHONY: test-long
-test-long: setup ## Tests that take more than a minute each
-	tests/run long
 
 .PHONY: test-static test-unit test-media test-integration test-e2e
 test-static test-unit test-media test-integration test-e2e: test-%: setup ## One layer of the tests
@@ -49,6 +45,7 @@ bench: setup ## Benchmarks; results go to tests/bench/RESULTS.md by hand
 generate: setup ## Render the CRDs and format the code
 	$(BIN)/camera-crds crds/manifests
 	$(BIN)/camera-crds charts/camera-operator/files/crds
+	cp deploy/categories/*.yaml charts/camera-operator/files/categories/
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
 

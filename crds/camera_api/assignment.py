@@ -86,14 +86,6 @@ class AssignedCamera(ApiModel):
         return self.namespace, self.name
 
 
-class Release(ApiModel):
-    """A camera that was taken from a worker: another one may have it once the revision is acknowledged."""
-
-    uid: str
-    revision: Annotated[int, Field(ge=1)]
-    """The first revision without the camera."""
-
-
 class Assignment(ApiModel):
     """What one worker has to do."""
 
@@ -112,8 +104,6 @@ class Assignment(ApiModel):
     """Every /v1 route of the worker wants it."""
     cameras: tuple[AssignedCamera, ...] = ()
     """Sorted by name."""
-    releasing: tuple[Release, ...] = ()
-    """For the operator only: cameras that the worker may still pull until it acknowledges their revision."""
 
     @field_serializer("bearer_token", when_used="json")
     def _reveal(self, token: SecretStr) -> str:

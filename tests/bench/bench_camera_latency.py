@@ -9,6 +9,7 @@ Prints a table; ``--output json`` the same as JSON. The node must be up (``make 
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -69,19 +70,20 @@ def measure_additions(city: City, number: int) -> list[Row]:
     return [_row("apply to first frame", first_frame), _row("apply to state Working", working)]
 
 
-def measure_faults(city: City, repetitions: int) -> list[Row]:
-    """Each wire fault, switched on and off."""
+def measure_faults(city: City, repetitions: int, cameras: int) -> list[Row]:
+    """Each wire fault, switched on and off, every time of another camera: one that comes and goes is Flapping."""
     rows = []
-    name = "added-0"
+    names = itertools.cycle(f"added-{index}" for index in range(cameras))
     for fault, reason in FAULTS.items():
         named, mended = [], []
         for repetition in range(repetitions):
+            name = next(names)
             began = time.monotonic()
             city.simulator.set_fault(name, fault)
             named.append(_seconds(lambda: city.verdict(name)[1] == reason, began, reason))  # noqa: B023
             began = time.monotonic()
             city.simulator.clear_fault(name)
-            mended.append(_seconds(lambda: city.verdict(name)[0] == "Working", began, "Working"))
+            mended.append(_seconds(lambda: city.verdict(name)[0] == "Working", began, name))  # noqa: B023
             _progress(f"{reason} {repetition + 1} of {repetitions}")
         rows += [_row(f"{fault} on to {reason}", named), _row(f"{fault} off to Working", mended)]
     return rows
@@ -121,7 +123,7 @@ def main() -> int:
         city.add_camera("first", GROUP)
         city.wait_for("first", "Working", within_s=60)
         rows = measure_additions(city, options.cameras)
-        rows += measure_faults(city, options.repetitions)
+        rows += measure_faults(city, options.repetitions, options.cameras)
         rows += measure_credentials(city, options.repetitions)
     target.kubectl("delete", "cameracategory", CATEGORY)
     if options.output == "json":

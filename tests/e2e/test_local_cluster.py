@@ -23,7 +23,7 @@ NODE = "node"
 NAMESPACE = "local-cluster-e2e"
 IMAGE = "localhost/local-cluster-e2e:dev"
 DOCKERFILE = """\
-ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS server
 COPY server.py /server.py
 USER 65532:65532

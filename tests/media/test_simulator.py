@@ -355,7 +355,7 @@ def test_defocused_camera_shows_the_same_scene_without_edges(
     picture = pictures(simulator.url("open"), 1)[0]
 
     assert sharpness(picture) < 0.3 * sharpness(good_picture)
-    assert likeness(picture, good_picture) > 0.8
+    assert likeness(picture, good_picture) > 0.7
 
 
 def test_moved_camera_shows_another_scene_as_sharp_as_before(

@@ -33,9 +33,7 @@ def in_force(worker: WorkerView) -> frozenset[str]:
     if not worker.pods:
         return frozenset()
     if worker.assignment is None:
-        # Without Deployment and Secret only pods of a worker that was deleted as empty are left.
-        is_leftover = worker.deployment_fingerprint is None and not worker.secret_invalid
-        return frozenset() if is_leftover else frozenset({ANY_CAMERA})
+        return frozenset({ANY_CAMERA})
     return frozenset(name for name, revision in worker.released.items() if not has_acknowledged(worker, revision))
 
 

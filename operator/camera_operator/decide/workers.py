@@ -126,18 +126,14 @@ def _newcomers(
         for name in in_force(worker):
             held.setdefault(name, set()).add(worker.name)
     anything = held.pop(ANY_CAMERA, set())
-    ending = {worker.name for worker in workers if _is_leftover(worker) and worker.pods}
     newcomers = []
     for camera in observed.cameras:
         if camera.name in placed or rejections[camera.name] is not None or not wants_watching(camera):
             continue
-        last_worker = camera.status.worker
         held_by = anything | held.get(camera.name, set())
         if camera.name in observed.held_elsewhere:
             held_by.add(observed.held_elsewhere[camera.name])
-        if last_worker in ending:
-            held_by.add(last_worker)
-        newcomers.append(Newcomer(camera.name, last_worker, held_by))
+        newcomers.append(Newcomer(camera.name, camera.status.worker, held_by))
     return newcomers
 
 

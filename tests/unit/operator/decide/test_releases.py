@@ -39,10 +39,10 @@ def test_a_running_worker_without_a_record_may_watch_any_camera() -> None:
     assert in_force(worker(0, without_secret(invalid=True), without_deployment(), running())) == {ANY_CAMERA}
 
 
-def test_pods_that_a_deleted_worker_left_behind_watch_nothing() -> None:
+def test_pods_that_a_deleted_worker_left_behind_may_watch_any_camera() -> None:
     view = worker(0, without_secret(), without_deployment(), running(pod(terminating=True)))
 
-    assert in_force(view) == frozenset()
+    assert in_force(view) == {ANY_CAMERA}
 
 
 def test_a_worker_may_hold_what_it_has_and_what_it_has_not_let_go() -> None:

@@ -28,14 +28,13 @@ from builders import (
     unusable,
     with_consent_for,
     with_secret,
-    with_status,
     without_deployment,
     without_secret,
     worker,
 )
 from camera_api.assignment import Assignment, Credentials
 from camera_api.camera import Lifecycle
-from camera_operator.decide.model import CameraStatusView, CameraView, Observed, Plan, SecretProblem, WorkerWrite
+from camera_operator.decide.model import CameraView, Observed, Plan, SecretProblem, WorkerWrite
 from camera_operator.decide.plan import make_plan
 from camera_operator.specs import names
 from world import World
@@ -393,13 +392,13 @@ def test_the_revision_after_a_loss_is_above_all_that_was_acknowledged_or_asked_f
     assert assignment_of(write).revision == far + 6
 
 
-def test_cameras_wait_for_the_pods_of_a_worker_that_somebody_deleted() -> None:
+def test_new_cameras_wait_for_the_pods_of_a_worker_whose_objects_are_gone() -> None:
     leftover = worker(0, without_secret(), without_deployment(), running(pod(terminating=True)))
-    status = CameraStatusView(worker="lobby-ingest-0")
 
-    plan = planned_for(observed(camera("door", with_status(status)), camera("gate"), workers=(leftover,)))
+    plan = planned_for(observed(camera("door"), workers=(leftover,)))
 
-    assert [(write.worker, camera_names(write)) for write in plan.writes] == [("lobby-ingest-1", ["gate"])]
+    assert not plan.writes
+    assert plan.camera_statuses["city", "door"].reason == "AwaitingRelease"
     assert plan.camera_statuses["city", "door"].worker == "lobby-ingest-0"
 
 
