@@ -138,7 +138,7 @@ class GroupCameraCounts(ApiModel):
     planned: Count = 0
     """Not yet installed."""
     pending: Count = 0
-    """Accepted, but not yet seen by a worker."""
+    """Not accepted, or not yet seen by a worker."""
     working: Count = 0
     """Deliver a usable picture."""
     faulty: Count = 0

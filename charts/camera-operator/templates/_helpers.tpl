@@ -75,7 +75,7 @@ app.kubernetes.io/managed-by: camera-operator
 {{- define "camera-operator.namespacedRules" -}}
 - apiGroups: [camera-operator.io]
   resources: [cameras, cameragroups]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [camera-operator.io]
   resources: [cameras/status, cameragroups/status]
   verbs: [patch]

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -20,7 +19,6 @@ class Image:
     #: Files and folders, relative to the repository, that the target copies.
     inputs: tuple[str, ...]
 
-    @cache  # noqa: B019 - a few images, and one answer per run even if a file changes meanwhile
     def tag(self) -> str:
         """Twelve hexadecimal digits that change when the image would."""
         digest = hashlib.sha256(self.target.encode())

@@ -66,6 +66,10 @@ class LocalTarget:
 
     kubectl_hint = "deploy/local/cluster kubectl"
 
+    def __init__(self) -> None:
+        # One answer per run, even if a file changes between the build and the installation.
+        self._tags: dict[str, str] = {}
+
     def prepare(self) -> None:
         """Builds the cluster's binary if need be, and brings the node up."""
         _run_visibly([str(LOCAL_CLUSTER), "up", "--profile", "node"])
@@ -87,7 +91,7 @@ class LocalTarget:
 
     def image(self, image: Image) -> tuple[str, str]:
         """Local name, and a tag by content."""
-        return f"localhost/{image.name}", image.tag()
+        return f"localhost/{image.name}", self._tags.setdefault(image.name, image.tag())
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """The cluster's own kubectl."""

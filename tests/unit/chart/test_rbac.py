@@ -30,7 +30,7 @@ def allow(group: str, resources: str, verbs: str) -> set[Grant]:
 
 CATEGORIES = allow(CAMERAS, "cameracategories", "list watch")
 IN_SERVED_NAMESPACES = (
-    allow(CAMERAS, "cameras cameragroups", "list watch")
+    allow(CAMERAS, "cameras cameragroups", "get list watch")
     | allow(CAMERAS, "cameras/status cameragroups/status", "patch")
     | allow(CAMERAS, "cameragroups/finalizers", "update")
     | allow("", "secrets", "get list watch create patch delete")
