@@ -92,6 +92,8 @@ def test_a_stall_is_still_one_while_the_stream_is_opened_anew(working: Judgement
     working.tick(Phase.OPENING, 106.0, 110.0)
 
     assert fault_of(working) == (Fault.STALLED, 100.0)
+    assert working.trouble is not None
+    assert working.trouble.message == "connected, but no video for 10 s"
 
 
 def test_a_host_that_leaves_a_try_unanswered_when_time_is_up_has_timed_out(working: Judgement) -> None:

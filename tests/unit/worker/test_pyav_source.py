@@ -1,18 +1,21 @@
 """What is handed to FFmpeg; media/test_ingest_worker.py opens real streams."""
 
+import logging.handlers
 import traceback
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import av
 import av.error
+import av.logging
 import pytest
 from pydantic import SecretStr
 
 from camera_api.assignment import AssignedSource, Credentials, SourceKind
 from camera_api.faults import Fault
 from camera_worker.errors import StreamError
-from camera_worker.ingest.pyav_source import PyAvOpener
+from camera_worker.ingest.pyav_source import PyAvOpener, quieten_libraries
 from camera_worker.ingest.source import Timeouts
 
 TIMEOUTS = Timeouts(connect_s=3.0, open_s=5.0, read_s=6.0)
@@ -94,3 +97,36 @@ def test_options_are_those_of_the_transport_and_in_ffmpegs_units(opened: Any) ->
         assert call["options"]["timeout"] == "5000000"
         assert call["timeout"] == (5.0, 3.0)
     assert "buffer_size" in opened[1][1]["options"]
+
+
+@pytest.fixture
+def _quiet() -> Iterator[None]:
+    level = av.logging.get_level()
+    quieten_libraries()
+    yield
+    av.logging.set_level(level)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_two_cameras_that_answer_the_same_are_both_heard() -> None:
+    heard = []
+    for _ in range(2):
+        with av.logging.Capture(local=True) as lines:
+            av.logging.log(av.logging.ERROR, "rtsp", "method DESCRIBE failed: 404 Not Found")
+        heard.append(len(lines))
+
+    assert heard == [1, 1]
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_what_ffmpeg_says_reaches_no_log(capfd: pytest.CaptureFixture[str]) -> None:
+    # A handler of our own: pytest's listen at loggers that do not propagate, too.
+    handler = logging.handlers.BufferingHandler(capacity=100)
+    logging.getLogger().addHandler(handler)
+    try:
+        av.logging.log(av.logging.ERROR, "rtsp", "rtsp://viewer:hunter2@192.0.2.7 failed")
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+    assert handler.buffer == []
+    assert "hunter2" not in "".join(capfd.readouterr())

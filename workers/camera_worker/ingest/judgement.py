@@ -74,10 +74,10 @@ class Judgement:
         if phase in {Phase.CONNECTING, Phase.OPENING} and not stalled:
             if in_phase >= UNANSWERED_AFTER_S:
                 self._condemn(Fault.TIMED_OUT, f"no answer for {in_phase:.0f} s")
+        elif stalled or (self.pending is None and phase is Phase.STREAMING):
+            self._condemn(Fault.STALLED, f"connected, but no video for {now - self._last_good:.0f} s")
         elif self.pending is not None:
             self._condemn(self.pending.fault, self.pending.message)
-        elif phase is Phase.STREAMING:
-            self._condemn(Fault.STALLED, f"no video for {self.offline_after_s:g} s")
 
     @property
     def _last_good(self) -> float:

@@ -253,4 +253,6 @@ def quieten_libraries() -> None:
     libav.propagate = False
     libav.addHandler(logging.NullHandler())
     av.logging.set_level(av.logging.WARNING)
+    # PyAV leaves out a line that equals the one before, also when another thread wrote that: another camera's answer.
+    av.logging.set_skip_repeated(False)
     cv2.setNumThreads(1)
