@@ -1,0 +1,106 @@
+"""Each check on one picture, without the monitor around it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.picture import effects
+from camera_api.faults import Fault
+from camera_worker.picture.black import black
+from camera_worker.picture.covered import covered
+from camera_worker.picture.defocused import defocused
+from camera_worker.picture.evidence import Evidence, Suspicion
+from camera_worker.picture.features import Features, measure
+from camera_worker.picture.monitor import VIEW_CHECKS
+from camera_worker.picture.moved import moved
+from camera_worker.picture.overexposed import overexposed
+from camera_worker.picture.reference import View
+from camera_worker.picture.thumbnail import Gray, thumbnail
+from unit.worker.picture.scenes import street
+
+Check = Callable[[Evidence], Suspicion | None]
+
+
+@pytest.fixture(scope="module")
+def view() -> View:
+    return View(measure(thumbnail(street(1))), np.ones((9, 16), np.float32))
+
+
+def shown(effect: effects.Effect, severity: int = 1) -> Features:
+    frame = street(2)
+    return measure(thumbnail(effect(frame, effects.Moment(0, 0, 3, severity, street(1)))))
+
+
+def flat(level: int) -> Gray:
+    return np.full((180, 320), level, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("check", "effect", "fault"),
+    [
+        (black, effects.dim, Fault.BLACK),
+        (black, effects.lens_cap, Fault.BLACK),
+        (overexposed, effects.washed_out, Fault.OVEREXPOSED),
+        (moved, effects.pan, Fault.MOVED),
+        (moved, effects.rotate, Fault.MOVED),
+        (moved, effects.flipped, Fault.MOVED),
+        (defocused, effects.defocus_light, Fault.DEFOCUSED),
+        (defocused, effects.defocus_strong, Fault.DEFOCUSED),
+        (covered, effects.cloth, Fault.COVERED),
+        (covered, effects.paint, Fault.COVERED),
+    ],
+)
+def test_a_check_finds_its_fault(view: View, check: Check, effect: effects.Effect, fault: Fault) -> None:
+    suspicion = check(Evidence(shown(effect), view))
+    assert suspicion is not None
+    assert suspicion.fault is fault
+    assert any(figure.isdigit() for figure in suspicion.message)
+
+
+@pytest.mark.parametrize("check", VIEW_CHECKS)
+def test_no_check_finds_anything_in_a_good_picture(view: View, check: Check) -> None:
+    assert check(Evidence(measure(thumbnail(street(3))), view)) is None
+
+
+@pytest.mark.parametrize("check", [moved, defocused, covered])
+def test_nothing_is_said_about_the_layout_before_a_view_is_learned(check: Check) -> None:
+    assert check(Evidence(shown(effects.cloth), None)) is None
+
+
+@pytest.mark.parametrize(("level", "is_black"), [(44, True), (45, False)])
+def test_black_is_below_the_limit(level: int, *, is_black: bool) -> None:
+    assert (black(Evidence(measure(flat(level)), None)) is not None) is is_black
+
+
+@pytest.mark.parametrize(("level", "is_white"), [(216, True), (215, False)])
+def test_white_is_above_the_limit(level: int, *, is_white: bool) -> None:
+    assert (overexposed(Evidence(measure(flat(level)), None)) is not None) is is_white
+
+
+def test_a_white_scene_is_not_overexposed(view: View) -> None:
+    snow = np.maximum(thumbnail(street(1)), 216)
+    snow[:20] = 120
+    usual = View(measure(snow), view.reliability)
+    assert overexposed(Evidence(measure(snow), usual)) is None
+
+
+def test_sharpness_is_not_judged_by_another_light_s_reference(view: View) -> None:
+    borrowed = replace(view, is_borrowed=True)
+    assert defocused(Evidence(shown(effects.defocus_light), view)) is not None
+    assert defocused(Evidence(shown(effects.defocus_light), borrowed)) is None
+
+
+def test_a_small_displacement_is_undone_before_anything_is_lost(view: View) -> None:
+    frame = effects._warp(street(2), right=0.018, down=-0.012)
+    evidence = Evidence(measure(thumbnail(frame)), view)
+    assert evidence.at_rest is not None
+    assert evidence.at_rest.lost_share > 0.45
+    assert evidence.lost_share < 0.2
+    assert all(check(evidence) is None for check in VIEW_CHECKS)
+
+
+def test_blur_under_fog_is_still_blur_and_fog_alone_is_not(view: View) -> None:
+    assert defocused(Evidence(shown(effects.fogged, 0), view)) is not None
+    assert all(check(Evidence(shown(effects.fog, 2), view)) is None for check in VIEW_CHECKS)
