@@ -11,7 +11,7 @@ MIN_LOW = 215
 #: Nearly all of a picture is clipped whatever is left of the view.
 MIN_LIGHT_SHARE, _NEARLY_ALL = 0.65, 0.9
 _MORE_THAN_USUAL = 0.3
-_LOST = 0.2
+_LOST = 0.05
 
 
 def overexposed(evidence: Evidence) -> Suspicion | None:
