@@ -23,6 +23,8 @@ _COARSE = (32, 18)
 _COARSE_KNEE = 2.0
 #: Part of the usually sharp blocks that may lose their sharpness: text overlaid by the camera keeps its own.
 MAX_BLURRED = 0.7
+#: Where blocks are few, see ``demanded``: what hides some of them does not blur the others.
+_STRICTER_BY = 0.3
 #: A block has lost its sharpness when less than this part of it is there: a lens half a pixel of the 320 out of focus.
 #: Rain, noise, an infra-red lens's focus and a low bit rate leave 0.55 and more in most blocks.
 _BLURRED_BELOW = 0.4
@@ -108,7 +110,9 @@ class Evidence:
         middle = self.features.middle
         blurred = self.features.fine < (SMOOTH + _BLURRED_BELOW * usual.sharpness) * middle
         blurred |= middle < _FLAT_BELOW * usual.middle
-        return float(np.count_nonzero(blurred & sharp)) / number, demanded(MAX_BLURRED, number)
+        return float(np.count_nonzero(blurred & sharp)) / number, demanded(
+            MAX_BLURRED, number, stricter_by=_STRICTER_BY
+        )
 
     @cached_property
     def parts(self) -> list[Shift | None]:

@@ -33,6 +33,7 @@ class Tones:
 
     low: int  #: 1st percentile
     high: int  #: 99th percentile
+    median: int
     mean: float
     dark_share: float  #: part of the picture below ``DARK``, 0..1
     light_share: float  #: part of the picture from ``LIGHT`` on, 0..1
@@ -124,6 +125,7 @@ def _tones(luma: Gray) -> Tones:
     return Tones(
         low=int(below.searchsorted(0.01)),
         high=int(below.searchsorted(0.99)),
+        median=int(below.searchsorted(0.5)),
         mean=float(cv2.mean(half)[0]),
         dark_share=float(below[DARK - 1]),
         light_share=float(1 - below[LIGHT - 1]),

@@ -15,9 +15,10 @@ _LEFT_OUT = BLOCKS // 10
 #: 120x120 px of 1080p is free of what an encoder at a constant bit rate makes of a standing picture, but not of the
 #: life of the light, the scene and the sensor.
 MAX_DIFFERENCE = 0.25
-#: And below this part of the least that the camera has shown, and of what the noise in the picture must change: a shop
-#: is calmer when the lamps are off and nobody is in it, but not calmer than its camera's sensor.
+#: And below this part of the least that the camera has shown, and, where the picture has visible noise, of what that
+#: noise alone must change.
 _OF_USUAL, _OF_NOISE = 0.25, 0.4
+_VISIBLE_NOISE = 0.5
 #: On variable bit rate the frames between two key frames must be smaller than this part of the least usual size, and
 #: then the pictures need not be so alike.
 _OF_USUAL_BYTES = 0.25
@@ -30,6 +31,11 @@ _LIFE_OF_NOISE = math.sqrt(2 / math.pi * 2 / 400 / 0.75)
 #: detector, and forgets within a day: the noise of a night is not that of a noon.
 _FALL = 0.1
 _FORGET_S = 86_400.0
+#: With this change of the median level, in grey levels, the light is another one: a shop is calmer with its lamps off.
+#: For some key frames the new calm is learned faster, and only pictures that are more alike than any noise count.
+_OTHER_LIGHT = 15.0
+_SETTLING, _FALL_WHILE_SETTLING = 12, 0.3
+_LEVEL_SHARE = 1 / 8
 
 
 def difference(means: Blocks, earlier: Blocks) -> float:
@@ -45,6 +51,15 @@ class UsualMotion:
 
     difference: float | None = None  #: of two key frames, grey levels
     inter_bytes: float | None = None  #: median size of the frames between them
+    level: float | None = None  #: median grey level lately
+    settling: int = 0  #: key frames until the calm of another light is known
+
+    def see(self, level: float) -> None:
+        """Takes the median level of a picture, alive or not: a picture that stands has the level it had before."""
+        if self.level is None or abs(level - self.level) > _OTHER_LIGHT:
+            self.settling = _SETTLING if self.level is not None else 0
+            self.level = level
+        self.level += _LEVEL_SHARE * (level - self.level)
 
     def learn(self, measured: float, inter_bytes: float | None, seconds: float) -> None:
         """Takes what a living picture showed.
@@ -54,15 +69,17 @@ class UsualMotion:
             inter_bytes: median size of the frames between the two; None: there are none.
             seconds: time between the two.
         """
-        self.difference = _least(self.difference, measured, seconds)
+        fall = _FALL_WHILE_SETTLING if self.settling else _FALL
+        self.settling = max(0, self.settling - 1)
+        self.difference = _least(self.difference, measured, seconds, fall)
         if inter_bytes is not None:
-            self.inter_bytes = _least(self.inter_bytes, inter_bytes, seconds)
+            self.inter_bytes = _least(self.inter_bytes, inter_bytes, seconds, fall)
 
 
-def _least(least: float | None, value: float, seconds: float) -> float:
+def _least(least: float | None, value: float, seconds: float, fall: float) -> float:
     if least is None:
         return value
-    share = _FALL if value < least else 1 - math.exp(-seconds / _FORGET_S)
+    share = fall if value < least else 1 - math.exp(-seconds / _FORGET_S)
     return least + share * (value - least)
 
 
@@ -79,16 +96,18 @@ def frozen(
         is_variable_rate: whether the encoder spends fewer bytes on a calm picture; None: not known. At a constant rate
             it refines a standing picture or pads it, so that sizes prove nothing.
     """
-    life = _LIFE_OF_NOISE * math.sqrt(noise)
-    least = usual.difference if usual.difference is not None else 0.0
-    limit = max(_EQUAL, min(MAX_DIFFERENCE, _OF_USUAL * least, _OF_NOISE * life))
     addition = ""
+    of_usual, of_noise, equal = _OF_USUAL, _OF_NOISE, _EQUAL
     if is_variable_rate and inter_bytes is not None and usual.inter_bytes is not None:
         least_bytes = _OF_USUAL_BYTES * usual.inter_bytes
         if inter_bytes >= least_bytes:
             return None
-        limit = max(_EQUAL_WITH_BYTES, min(MAX_DIFFERENCE, _OF_USUAL_WITH_BYTES * least, _OF_NOISE_WITH_BYTES * life))
+        of_usual, of_noise, equal = _OF_USUAL_WITH_BYTES, _OF_NOISE_WITH_BYTES, _EQUAL_WITH_BYTES
         addition = f", and the frames between have {inter_bytes:.0f} bytes; at least {least_bytes:.0f} is expected"
+    limit = min(MAX_DIFFERENCE, of_usual * (usual.difference or 0.0))
+    if noise >= _VISIBLE_NOISE or usual.settling:
+        limit = min(limit, of_noise * _LIFE_OF_NOISE * math.sqrt(noise))
+    limit = max(limit, equal)
     if measured > limit:
         return None
     return Suspicion(

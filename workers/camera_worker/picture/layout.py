@@ -75,10 +75,10 @@ def compare(features: Features, reference: Features, reliability: Blocks) -> Lay
     return Layout(likeness, counted, lost, lost_share, demanded(MAX_LOST, number))
 
 
-def demanded(share: float, number: int) -> float:
+def demanded(share: float, number: int, *, stricter_by: float = _STRICTER_BY) -> float:
     """The share of a number of blocks that must agree: more than ``share`` where blocks are few."""
     few = min(max((_MANY_BLOCKS - number) / (_MANY_BLOCKS - MIN_BLOCKS), 0.0), 1.0)
-    return share + _STRICTER_BY * few * (1 - share)
+    return share + stricter_by * few * (1 - share)
 
 
 def _visible(features: Features, reference: Features) -> float:

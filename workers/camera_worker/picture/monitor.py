@@ -171,6 +171,7 @@ class PictureMonitor:
 
     def _watch_motion(self, features: Features, facts: KeyFrameFacts) -> None:
         previous, self._previous = self._previous, (features.means, facts.at)
+        self._motion.see(features.tones.median)
         if previous is None:
             return
         measured = difference(features.means, previous[0])

@@ -76,3 +76,22 @@ def test_one_repeated_picture_hardly_lowers_the_limit_and_a_noisy_night_hardly_r
         motion.learn(5.0, None, 10.0)
     assert motion.difference is not None
     assert 1.0 < motion.difference < 3.0
+
+
+def test_a_clean_picture_that_is_much_calmer_after_the_lamps_went_off_is_not_frozen() -> None:
+    motion = usual(1.0)
+    for _ in range(20):
+        motion.see(120.0)
+    calm = 0.03
+    for _ in range(20):
+        motion.see(40.0)
+        assert frozen(calm, motion, noise=0.1, inter_bytes=None, is_variable_rate=None) is None
+        motion.learn(calm, None, 2.0)
+    assert frozen(0.2 * calm, motion, noise=0.1, inter_bytes=None, is_variable_rate=None) is not None
+
+
+def test_slow_dusk_is_the_same_light() -> None:
+    motion = UsualMotion()
+    for step in range(300):
+        motion.see(120.0 - step / 4)
+    assert motion.settling == 0
