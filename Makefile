@@ -32,6 +32,10 @@ test: setup ## All tests, fastest layer first, with progress
 test-static test-unit test-media test-integration test-e2e: test-%: setup ## One layer of the tests
 	tests/run $*
 
+.PHONY: test-long
+test-long: setup ## The tests that take minutes each
+	tests/run long
+
 .PHONY: lint
 lint: setup ## Format, style, types, import contracts, rendered files
 	tests/run static

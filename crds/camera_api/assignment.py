@@ -17,6 +17,8 @@ from camera_api.faults import Fault
 SCHEMA_VERSION: Literal[1] = 1
 #: Key of the Secret, and name of the file in the worker's pod.
 ASSIGNMENT_KEY = "assignment.json"
+#: Annotation of a Camera: each new value, such as a date, says that the camera's present view is meant to be so.
+VIEW_ACKNOWLEDGED = "camera-operator.io/view-acknowledged"
 
 _SHOWN_MISTAKES = 5
 
@@ -61,6 +63,8 @@ class HealthThresholds(ApiModel):
     offline_after_seconds: Annotated[float, Field(gt=0)] = 10.0
     min_frames_per_second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     disabled_faults: tuple[Fault, ...] = ()
+    relearn_view_after_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Time after which a moved camera's new view counts as the right one; None: only when somebody acknowledges it."""
 
 
 class AssignedCamera(ApiModel):
@@ -75,6 +79,8 @@ class AssignedCamera(ApiModel):
     health: HealthThresholds = HealthThresholds()
     maintenance: bool = False
     """Planned work: watched as usual, but its time counts neither as up nor as down."""
+    acknowledged_view: str | None = None
+    """Value of the Camera's annotation ``VIEW_ACKNOWLEDGED``: with another one the present view is the right one."""
     tasks: tuple[TaskDefault, ...] = ()
     """Analytics workers only: what to search for."""
     relay_url: str | None = None

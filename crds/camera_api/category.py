@@ -90,6 +90,9 @@ class HealthSettings(ApiModel):
     """How long a camera may deliver nothing before it counts as faulty, for example 10s (1s to 1h)."""
     min_frames_per_second_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Part of the camera's usual frame rate below which it has the fault LowFrameRate (0 to 1)."""
+    relearn_view_after: Annotated[Duration | None, Field(json_schema_extra=duration_rule("1m", "720h"))] = None
+    """Time after which a moved camera's new view counts as the right one, for example 24h (1m to 720h); by default
+    only when the Camera's annotation camera-operator.io/view-acknowledged is set to a new value, such as a date."""
     disabled_faults: Annotated[
         list[Fault],
         Field(

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from camera_api.base import ApiModel, Timestamp
+from camera_api.category import DecodePolicy
 from camera_api.faults import Fault
 
 
@@ -79,6 +80,8 @@ class HealthReport(ApiModel):
     """Revision of the assignment that is in force: cameras not in it are released for certain."""
     cursor: Annotated[int, Field(ge=0)]
     """Give this as ``after`` next time."""
+    decode_reduced_to: DecodePolicy | None = None
+    """What an overloaded worker decodes at most, of every camera; None: what the assignment asks for."""
     full: bool
     """All cameras rather than the changed ones."""
     cameras: tuple[CameraHealth, ...] = ()
