@@ -167,7 +167,7 @@ def worker(ordinal: int, *traits: WorkerTrait, group_name: str = GROUP) -> Worke
         ),
         secret_resource_version="7",
         secret_invalid=False,
-        deployment_fingerprint="of-an-earlier-release",
+        stateful_set_fingerprint="of-an-earlier-release",
         service_fingerprint="of-an-earlier-release",
     )
     for trait in traits:
@@ -233,8 +233,8 @@ def without_secret(*, invalid: bool = False) -> WorkerTrait:
     )
 
 
-def without_deployment() -> WorkerTrait:
-    return lambda view: replace(view, deployment_fingerprint=None, sized_for=None)
+def without_stateful_set() -> WorkerTrait:
+    return lambda view: replace(view, stateful_set_fingerprint=None, sized_for=None)
 
 
 # --- Reports ---------------------------------------------------------------------------------------------------------

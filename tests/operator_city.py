@@ -1,6 +1,6 @@
 """The operator as a process against a real API server, in a namespace of its own for each test.
 
-There is no kubelet and no controller: ``City.start_worker`` plays the Deployment controller, kubelet and worker.
+There is no kubelet and no controller: ``City.start_worker`` plays the StatefulSet controller, kubelet and worker.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from camera_api.health import ActiveFault, CameraHealth, HealthReport, Verdict
 from camera_operator.cluster_api import (
     CAMERAS,
     CATEGORIES,
-    DEPLOYMENTS,
     GROUPS,
     PODS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
     KubernetesApi,
     Resource,
 )
@@ -278,7 +278,7 @@ class City:
         """Assignments of all workers that have all their parts."""
         parts = [
             {item["metadata"]["name"] for item in await self._worker_objects(resource)}
-            for resource in (SERVICES, DEPLOYMENTS)
+            for resource in (SERVICES, STATEFUL_SETS)
         ]
         return {
             item["metadata"]["name"]: Assignment.from_secret_text(base64.b64decode(item["data"][ASSIGNMENT_KEY]))
@@ -299,7 +299,7 @@ class City:
 
     async def versions(self) -> dict[str, str]:
         """resourceVersion of every object of the namespace that the operator may write."""
-        resources = (SECRETS, SERVICES, DEPLOYMENTS, PODS, CAMERAS, GROUPS)
+        resources = (SECRETS, SERVICES, STATEFUL_SETS, PODS, CAMERAS, GROUPS)
         return {
             f"{resource.kind}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
             for resource in resources
@@ -319,11 +319,11 @@ class City:
 
     async def start_worker(self, name: str) -> Worker:
         """A pod of the worker, Running and Ready, and the process in it."""
-        deployment = await self.api.get(DEPLOYMENTS, self.namespace, name)
+        stateful_set = await self.api.get(STATEFUL_SETS, self.namespace, name)
         worker = Worker((await self.assignments())[name])
         await worker.start()
         self._workers.append(worker)
-        template = deployment["spec"]["template"]
+        template = stateful_set["spec"]["template"]
         pod_name = f"{name}-{secrets.token_hex(3)}"
         metadata = {**template["metadata"], "namespace": self.namespace, "name": pod_name}
         spec = {**template["spec"], "nodeName": "node-1"}

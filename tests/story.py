@@ -255,7 +255,7 @@ class City:
         for plural, items in (
             ("secrets", self.core.list_namespaced_secret(self.namespace).items),
             ("services", self.core.list_namespaced_service(self.namespace).items),
-            ("deployments", self.apps.list_namespaced_deployment(self.namespace).items),
+            ("statefulsets", self.apps.list_namespaced_stateful_set(self.namespace).items),
             ("pods", self.core.list_namespaced_pod(self.namespace).items),
         ):
             versions |= {(plural, item.metadata.name): item.metadata.resource_version for item in items}

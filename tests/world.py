@@ -46,7 +46,7 @@ class StoredWorker:
     secret: str | None = None
     released: str | None = None
     resource_version: int = 0
-    deployment: str | None = None
+    stateful_set: str | None = None
     sized_for: str | None = None
     service: str | None = None
     processes: list[Process] = field(default_factory=list)
@@ -145,7 +145,7 @@ class World:
             assignment=assignment,
             secret_resource_version=str(stored.resource_version) if stored.secret is not None else None,
             secret_invalid=stored.secret is not None and assignment is None,
-            deployment_fingerprint=stored.deployment,
+            stateful_set_fingerprint=stored.stateful_set,
             service_fingerprint=stored.service,
             pods=tuple(process.pod for process in stored.processes),
             acknowledged_revision=known.acknowledged,
@@ -205,15 +205,15 @@ class World:
                     process.pod = replace(process.pod, revision_annotation=revision)
         if write.service is not None:
             stored.service = write.service["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
-        if write.deployment is not None:
-            annotations = write.deployment["metadata"]["annotations"]
-            stored.deployment = annotations[names.ANNOTATION_FINGERPRINT]
+        if write.stateful_set is not None:
+            annotations = write.stateful_set["metadata"]["annotations"]
+            stored.stateful_set = annotations[names.ANNOTATION_FINGERPRINT]
             stored.sized_for = annotations[names.ANNOTATION_SIZED_FOR]
             self._terminate(stored)
 
     def _delete(self, name: str) -> None:
         stored = self.workers[name]
-        stored.secret = stored.released = stored.deployment = stored.sized_for = stored.service = None
+        stored.secret = stored.released = stored.stateful_set = stored.sized_for = stored.service = None
         self._terminate(stored)
         if not stored.processes:
             self._forget(name)
@@ -246,13 +246,13 @@ class World:
         """The worker's terminating pods end."""
         stored = self.workers[name]
         stored.processes = [process for process in stored.processes if not process.pod.terminating]
-        if not stored.processes and stored.secret is stored.deployment is stored.service is None:
+        if not stored.processes and stored.secret is stored.stateful_set is stored.service is None:
             self._forget(name)
 
     def start_pod(self, name: str) -> None:
-        """The Deployment's pod is made if it is missing; it mounts the Secret, or waits for one."""
+        """The StatefulSet's pod is made if it is missing; it mounts the Secret, or waits for one."""
         stored = self.workers.get(name)
-        if stored is None or stored.deployment is None or stored.secret is None:
+        if stored is None or stored.stateful_set is None or stored.secret is None:
             return
         if all(process.pod.terminating for process in stored.processes):
             self._pods += 1
@@ -279,10 +279,10 @@ class World:
         """The worker's pods are asked to end, and run on until they do."""
         self._terminate(self.workers[name])
 
-    def delete_deployment(self, name: str) -> None:
-        """kubectl delete deployment."""
+    def delete_stateful_set(self, name: str) -> None:
+        """kubectl delete statefulset."""
         stored = self.workers[name]
-        stored.deployment = stored.sized_for = None
+        stored.stateful_set = stored.sized_for = None
         self._terminate(stored)
 
     def lose_secret(self, name: str, *, garbled: bool) -> None:

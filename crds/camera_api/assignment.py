@@ -97,7 +97,7 @@ class Assignment(ApiModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     worker: str
-    """Name of the worker: of its Deployment, Service and Secret."""
+    """Name of the worker: of its StatefulSet, Service and Secret."""
     namespace: str
     role: Role
     group: str

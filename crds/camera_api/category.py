@@ -140,7 +140,7 @@ class TaintEffect(StrEnum):
 class Toleration(ApiModel):
     """A toleration, as in a pod's specification."""
 
-    # The API server's own rules of a pod: what breaks them here would break the workers' Deployments later.
+    # The API server's own rules of a pod: what breaks them here would break the workers' StatefulSets later.
     model_config = {
         "json_schema_extra": rules(
             rule(

@@ -10,9 +10,9 @@ from camera_api.base import LIST_SET, ApiModel, Deadline, DnsLabel, ObjectName, 
 from camera_api.conditions import Condition
 from camera_api.urls import credential_rules, url_rules
 
-#: A worker is named ``<group>-analytics-<ordinal>``, which is also the name of its Service: a DNS label of at most
-#: 63 characters that starts with a letter.
-MAX_GROUP_NAME_LENGTH = 40
+#: A worker is named ``<group>-analytics-<ordinal>``. It is a StatefulSet, whose name and a hash are the value of a label
+#: of its pod, so that it may have at most 52 characters; and a Service, whose name starts with a letter.
+MAX_GROUP_NAME_LENGTH = 38
 
 _SECRET_FIELD = "secretRef of the same sink"  # noqa: S105 - the name of a field
 SinkUrl = Annotated[str, StringConstraints(max_length=512)]

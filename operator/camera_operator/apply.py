@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from camera_operator.cache import Cache
-from camera_operator.cluster_api import DEPLOYMENTS, PODS, SECRETS, SERVICES, ClusterApi, Resource
+from camera_operator.cluster_api import PODS, SECRETS, SERVICES, STATEFUL_SETS, ClusterApi, Resource
 from camera_operator.decide.model import ObjectKey, Plan, WorkerWrite
 from camera_operator.errors import ConflictError, NotFoundError, OperatorError
 from camera_operator.specs import names
@@ -78,7 +78,7 @@ class Applier:
             done.append(_describe_assignment(write))
         # Right after the Secret: kubelet delivers it when a pod's annotation changes, else after 85 s.
         await self._nudge(group, write)
-        for resource, manifest in ((SERVICES, write.service), (DEPLOYMENTS, write.deployment)):
+        for resource, manifest in ((SERVICES, write.service), (STATEFUL_SETS, write.stateful_set)):
             if manifest is not None:
                 self._require_leading()
                 self._cache.put(resource, await self._api.apply(resource, manifest))
@@ -147,7 +147,7 @@ class Applier:
         objects = self._cache.workers(group).get(worker)
         if objects is None:
             return
-        for resource, part in ((DEPLOYMENTS, objects.deployment), (SERVICES, objects.service)):
+        for resource, part in ((STATEFUL_SETS, objects.stateful_set), (SERVICES, objects.service)):
             if part is not None:
                 await self._delete(resource, group[0], worker, part.uid)
         if objects.secret is not None:
@@ -164,7 +164,7 @@ class Applier:
         except NotFoundError:
             return
         except ConflictError:
-            # Another Deployment or Service of the name comes by the watch; of the Secret, the next pass needs the
+            # Another StatefulSet or Service of the name comes by the watch; of the Secret, the next pass needs the
             # version at once.
             if resource is SECRETS:
                 await self._look_again(namespace, name)

@@ -17,11 +17,11 @@ from camera_api.assignment import Credentials
 from camera_operator.cluster_api import (
     CAMERAS,
     CATEGORIES,
-    DEPLOYMENTS,
     GROUPS,
     PODS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
     Resource,
 )
 from camera_operator.decide.model import CameraView, CategoryView, GroupView, ObjectKey, SecretProblem
@@ -41,7 +41,7 @@ View = TypeVar("View")
 Object = Mapping[str, Any]
 
 #: Kinds that the cache holds, in the order in which they are swept.
-CACHED = (CATEGORIES, GROUPS, SECRETS, DEPLOYMENTS, SERVICES, PODS, CAMERAS)
+CACHED = (CATEGORIES, GROUPS, SECRETS, STATEFUL_SETS, SERVICES, PODS, CAMERAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class WorkerObjects:
     """What exists of one worker."""
 
     secret: WorkerSecretView | None = None
-    deployment: WorkerPartView | None = None
+    stateful_set: WorkerPartView | None = None
     service: WorkerPartView | None = None
     pods: dict[str, WorkerPodView] = field(default_factory=dict)  #: by name
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing exists."""
-        return not (self.secret or self.deployment or self.service or self.pods)
+        return not (self.secret or self.stateful_set or self.service or self.pods)
 
 
 class _Table(Generic[View]):
@@ -175,7 +175,7 @@ class Cache:
         self._groups: _Table[GroupView] = _Table(self._group_changed)
         self._categories: _Table[CategoryView] = _Table(self._category_changed)
         self._secrets: _Table[WorkerSecretView | Credentials | SecretProblem] = _Table(self._secret_changed)
-        self._deployments: _Table[WorkerPartView] = _Table(self._deployment_changed)
+        self._stateful_sets: _Table[WorkerPartView] = _Table(self._stateful_set_changed)
         self._services: _Table[WorkerPartView] = _Table(self._service_changed)
         self._pods: _Table[WorkerPodView] = _Table(self._pod_changed)
         self._cameras_of_group: dict[ObjectKey, dict[str, CameraView]] = {}
@@ -186,7 +186,7 @@ class Cache:
             GROUPS: (self._groups, group_view),
             CATEGORIES: (self._categories, category_view),
             SECRETS: (self._secrets, secret_view),
-            DEPLOYMENTS: (self._deployments, worker_part_view),
+            STATEFUL_SETS: (self._stateful_sets, worker_part_view),
             SERVICES: (self._services, worker_part_view),
             PODS: (self._pods, worker_pod_view),
         }
@@ -327,10 +327,10 @@ class Cache:
         if isinstance(new, WorkerSecretView):
             yield from self._set_part("secret", None, new)
 
-    def _deployment_changed(
+    def _stateful_set_changed(
         self, _key: ObjectKey, old: WorkerPartView | None, new: WorkerPartView | None
     ) -> Iterator[ObjectKey]:
-        return self._set_part("deployment", old, new)
+        return self._set_part("stateful_set", old, new)
 
     def _service_changed(
         self, _key: ObjectKey, old: WorkerPartView | None, new: WorkerPartView | None

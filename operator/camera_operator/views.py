@@ -60,12 +60,12 @@ class WorkerSecretView:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPartView:
-    """A worker's Deployment or Service, as far as it can differ from what was applied."""
+    """A worker's StatefulSet or Service, as far as it can differ from what was applied."""
 
     ref: WorkerRef
     uid: str
     fingerprint: str
-    sized_for: int | None = None  #: see ``WorkerView.sized_for``; Deployments only
+    sized_for: int | None = None  #: see ``WorkerView.sized_for``; StatefulSets only
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ def secret_view(raw: Object) -> WorkerSecretView | Credentials | SecretProblem:
 
 
 def worker_part_view(raw: Object) -> WorkerPartView | None:
-    """A worker's Deployment or Service; None: it belongs to no worker."""
+    """A worker's StatefulSet or Service; None: it belongs to no worker."""
     metadata = raw["metadata"]
     ref = worker_ref(metadata)
     if ref is None:

@@ -21,10 +21,10 @@ from kubernetes.aio.client import Configuration
 
 from camera_operator.cache import CACHED, Cache, Scope
 from camera_operator.cluster_api import (
-    DEPLOYMENTS,
     PODS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
     ClusterApi,
     Resource,
     open_session,
@@ -40,7 +40,7 @@ _WORKER_OBJECTS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 LABEL_SELECTORS: dict[Resource, str] = {
     PODS: _WORKER_OBJECTS,
     SERVICES: _WORKER_OBJECTS,
-    DEPLOYMENTS: _WORKER_OBJECTS,
+    STATEFUL_SETS: _WORKER_OBJECTS,
 }
 #: ... and by field. Helm's records of releases are up to 1 MB each, and no camera logs in with a token or certificate.
 FIELD_SELECTORS: dict[Resource, str] = {

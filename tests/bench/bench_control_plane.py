@@ -2,7 +2,7 @@
 
 Starts etcd, kube-apiserver and one operator; creates a group's cameras at once; measures
 
-* the time from the first and from the last create until all workers' Secrets, Services and Deployments are applied;
+* the time from the first and from the last create until all workers' Secrets, Services and StatefulSets are applied;
 * the writes of a camera more, and of one less;
 * the writes over a minute of idleness, by the API server's own count, without the Lease;
 * the time of a restarted operator until it is ready, and its writes;
@@ -35,10 +35,10 @@ from camera_api.assignment import ASSIGNMENT_KEY, Assignment  # noqa: E402
 from camera_operator.cluster_api import (  # noqa: E402
     CAMERAS,
     CATEGORIES,
-    DEPLOYMENTS,
     GROUPS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
     KubernetesApi,
     Resource,
     load_configuration,
@@ -168,14 +168,14 @@ def camera(number: int, groups: int) -> Object:
 
 
 async def assigned(api: KubernetesApi) -> set[str]:
-    """Names of the cameras of complete workers: Secret, Service and Deployment are there."""
+    """Names of the cameras of complete workers: Secret, Service and StatefulSet are there."""
 
     async def items(resource: Resource) -> list[Object]:
         pages = api.list_pages(resource, NAMESPACE, label_selector=WORKERS)
         return [item async for page in pages for item in page.items]
 
-    secrets, services, deployments = await asyncio.gather(*map(items, (SECRETS, SERVICES, DEPLOYMENTS)))
-    complete = {item["metadata"]["name"] for item in services} & {item["metadata"]["name"] for item in deployments}
+    secrets, services, stateful_sets = await asyncio.gather(*map(items, (SECRETS, SERVICES, STATEFUL_SETS)))
+    complete = {item["metadata"]["name"] for item in services} & {item["metadata"]["name"] for item in stateful_sets}
     return {
         camera.name
         for secret in secrets

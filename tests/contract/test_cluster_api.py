@@ -8,11 +8,11 @@ import pytest
 from camera_operator.cluster_api import (
     CAMERAS,
     CATEGORIES,
-    DEPLOYMENTS,
     GROUPS,
     LEASES,
     PODS,
     SECRETS,
+    STATEFUL_SETS,
     ClusterApi,
     KubernetesApi,
     Resource,
@@ -246,7 +246,7 @@ async def test_list_gives_all_pages_of_one_moment(api: ClusterApi, namespace: st
 
 
 async def test_list_of_nothing_has_a_moment_too(api: ClusterApi, namespace: str) -> None:
-    pages = [page async for page in api.list_pages(DEPLOYMENTS, namespace)]
+    pages = [page async for page in api.list_pages(STATEFUL_SETS, namespace)]
     assert [page.items for page in pages] == [[]]
     assert pages[0].resource_version > 0
 

@@ -143,7 +143,7 @@ def test_no_password_shows_in_what_people_and_machines_read(city: City) -> None:
         "-n", city.namespace, "logs", "-l", f"camera-operator.io/group={GROUP}", "--tail=-1"
     )
     objects = city.target.kubectl(
-        "-n", city.namespace, "get", "cameras,cameragroups,pods,deployments,events", "-o", "yaml"
+        "-n", city.namespace, "get", "cameras,cameragroups,pods,statefulsets,events", "-o", "yaml"
     )
 
     assert worker_logs.strip()
@@ -161,7 +161,7 @@ def test_deleting_the_group_removes_everything(city: City) -> None:
     city.delete_group("short-lived")
 
     def nothing_left() -> bool:
-        kinds = "deployments,replicasets,pods,services,secrets"
+        kinds = "statefulsets,pods,services,secrets"
         found = city.target.kubectl(
             "-n", city.namespace, "get", kinds, "-l", "camera-operator.io/group=short-lived", "-o", "name"
         )

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from builders import CATEGORY, GROUP, KEYS, NAMESPACE, SETTINGS, camera, category, group
 from camera_api.assignment import AssignedCamera, Assignment, Role
-from camera_operator.specs.worker import worker_deployment, worker_secret, worker_service
+from camera_operator.specs.worker import worker_secret, worker_service, worker_stateful_set
 
 Check = Callable[[str, dict[str, Any]], None]
 WORKER = "lobby-ingest-0"
@@ -37,13 +37,13 @@ def test_service(matches_golden: Check) -> None:
     matches_golden("worker_service", worker_service(group(), WORKER, Role.INGEST))
 
 
-def test_deployment(matches_golden: Check) -> None:
-    manifest = worker_deployment(group(), WORKER, Role.INGEST, category().spec, SETTINGS, sized_for=12)
+def test_stateful_set(matches_golden: Check) -> None:
+    manifest = worker_stateful_set(group(), WORKER, Role.INGEST, category().spec, SETTINGS, sized_for=12)
 
-    matches_golden("worker_deployment", manifest)
+    matches_golden("worker_stateful_set", manifest)
 
 
-def test_deployment_with_everything_that_a_category_can_ask_for(matches_golden: Check) -> None:
+def test_stateful_set_with_everything_that_a_category_can_ask_for(matches_golden: Check) -> None:
     demanding = category(
         100,
         ingest={"perCamera": {"cpu": "40m", "memory": "24Mi"}, "overhead": {"cpu": "1", "memory": "1Gi"}},
@@ -62,6 +62,6 @@ def test_deployment_with_everything_that_a_category_can_ask_for(matches_golden: 
         worker_log_level="debug",
     )
 
-    manifest = worker_deployment(group(), WORKER, Role.INGEST, demanding.spec, settings, sized_for=80)
+    manifest = worker_stateful_set(group(), WORKER, Role.INGEST, demanding.spec, settings, sized_for=80)
 
-    matches_golden("worker_deployment_demanding", manifest)
+    matches_golden("worker_stateful_set_demanding", manifest)

@@ -92,10 +92,19 @@ app.kubernetes.io/managed-by: camera-operator
   resources: [services]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [apps]
-  resources: [deployments]
+  resources: [statefulsets]
   verbs: [list, watch, create, patch, delete]
-# patch: an annotation makes kubelet deliver a changed Secret at once.
+# patch: an annotation makes kubelet deliver a changed Secret at once; delete: a new image takes a new pod.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch, patch]
+  verbs: [list, watch, patch, delete]
+- apiGroups: [""]
+  resources: [pods/resize]
+  verbs: [patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 {{- end }}

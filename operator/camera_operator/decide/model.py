@@ -140,7 +140,7 @@ class WorkerView:
     assignment: Assignment | None  #: None: no Secret, or one that cannot be read
     secret_resource_version: str | None  #: None: no Secret
     secret_invalid: bool  #: the Secret is there but its assignment cannot be read
-    deployment_fingerprint: str | None  #: annotation with the hash of the applied manifest; None: no Deployment
+    stateful_set_fingerprint: str | None  #: annotation with the hash of the applied manifest; None: no StatefulSet
     service_fingerprint: str | None  #: the same of the Service
     pods: tuple[PodView, ...] = ()
     acknowledged_revision: int = 0  #: of the present pod's last report; 0: it has not reported yet
@@ -148,7 +148,7 @@ class WorkerView:
     reachable_since: float | None = None  #: monotonic seconds since when this operator tries to reach the worker
     #: Cameras taken from the worker, each with the revision that took it: in the same Secret as the assignment.
     released: Mapping[str, int] = field(default_factory=dict)
-    sized_for: int | None = None  #: cameras that the Deployment's requests are for; None: not known
+    sized_for: int | None = None  #: cameras that the StatefulSet's requests are for; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerWrite:
-    """Objects of one worker that are to be applied, in this order: Secret, Service, Deployment, pod annotation."""
+    """Objects of one worker that are to be applied, in this order: Secret, Service, StatefulSet, pod annotation."""
 
     worker: str
     reason: str  #: one sentence for the log
@@ -179,7 +179,7 @@ class WorkerWrite:
     secret_resource_version: str | None = None  #: precondition; None: create
     secret: Mapping[str, Any] | None = field(default=None, repr=False)  #: manifest; holds credentials
     service: Mapping[str, Any] | None = None
-    deployment: Mapping[str, Any] | None = None
+    stateful_set: Mapping[str, Any] | None = None
     nudge_pods: tuple[str, ...] = ()  #: pods whose annotation is patched, so that kubelet delivers the Secret at once
 
 

@@ -16,9 +16,9 @@ from camera_operator.decide.settings import PlanSettings
 from camera_operator.specs.worker import (
     Manifest,
     fingerprint,
-    worker_deployment,
     worker_secret,
     worker_service,
+    worker_stateful_set,
 )
 
 Rejections = Mapping[str, Rejection | None]  #: by camera name
@@ -139,7 +139,7 @@ def _newcomers(
 
 def _is_leftover(worker: WorkerView) -> bool:
     """Whether the worker was deleted, and only its pods or its Service are still there."""
-    return worker.assignment is None and worker.deployment_fingerprint is None and not worker.secret_invalid
+    return worker.assignment is None and worker.stateful_set_fingerprint is None and not worker.secret_invalid
 
 
 def _min_workers(observed: Observed, group: GroupView, present: Sequence[WorkerView]) -> int:
@@ -217,21 +217,21 @@ class _Builder:
             )
         revision = assignment.revision if assignment is not None else current.revision if current is not None else 0
         service = self._service(name, worker) if is_needed else None
-        deployment = self._deployment(name, worker, len(cameras)) if is_needed else None
+        stateful_set = self._stateful_set(name, worker, len(cameras)) if is_needed else None
         nudge = _pods_to_nudge(worker, revision, is_new=assignment is not None) if worker is not None else ()
-        if assignment is None and service is None and deployment is None and not nudge:
+        if assignment is None and service is None and stateful_set is None and not nudge:
             return None
         secret = None
         if assignment is not None:
             secret = worker_secret(self.group, assignment, _record(worker, assignment.cameras, revision))
         return WorkerWrite(
             worker=name,
-            reason=_reason(worker, cameras, assignment is not None, deployment is not None),
+            reason=_reason(worker, cameras, assignment is not None, stateful_set is not None),
             assignment=assignment,
             secret_resource_version=worker.secret_resource_version if worker is not None else None,
             secret=secret,
             service=service,
-            deployment=deployment,
+            stateful_set=stateful_set,
             nudge_pods=nudge,
         )
 
@@ -246,8 +246,8 @@ class _Builder:
         service = worker_service(self.group, name, self.role)
         return None if worker is not None and worker.service_fingerprint == fingerprint(service) else service
 
-    def _deployment(self, name: str, worker: WorkerView | None, count: int) -> Manifest | None:
-        """The Deployment if it differs.
+    def _stateful_set(self, name: str, worker: WorkerView | None, count: int) -> Manifest | None:
+        """The StatefulSet if it differs.
 
         A change of the template replaces the pod and interrupts its cameras, so the number of cameras alone changes it
         only while there is no pod.
@@ -259,12 +259,12 @@ class _Builder:
         if worker is not None and worker.sized_for is not None and (worker.pods or count < worker.sized_for):
             sizes.insert(0, worker.sized_for)
         for sized_for in sizes:
-            deployment = worker_deployment(
+            stateful_set = worker_stateful_set(
                 self.group, name, self.role, category.spec, self.settings, sized_for=sized_for
             )
-            if worker is not None and worker.deployment_fingerprint == fingerprint(deployment):
+            if worker is not None and worker.stateful_set_fingerprint == fingerprint(stateful_set):
                 return None
-        return deployment
+        return stateful_set
 
 
 def _record(worker: WorkerView | None, cameras: Sequence[AssignedCamera], revision: int) -> Mapping[str, int]:
@@ -288,7 +288,7 @@ def _pods_to_nudge(worker: WorkerView, revision: int, *, is_new: bool) -> tuple[
 
 
 def _reason(
-    worker: WorkerView | None, cameras: Sequence[AssignedCamera], assignment_differs: bool, deployment_differs: bool
+    worker: WorkerView | None, cameras: Sequence[AssignedCamera], assignment_differs: bool, stateful_set_differs: bool
 ) -> str:
     """One sentence for the log."""
     if worker is None:
@@ -296,7 +296,7 @@ def _reason(
     if worker.assignment is None:
         return "its assignment cannot be read and is written anew" if worker.secret_invalid else "its Secret is missing"
     if not assignment_differs:
-        return "its specification changed" if deployment_differs else "it has to be told of its latest assignment"
+        return "its specification changed" if stateful_set_differs else "it has to be told of its latest assignment"
     before = {camera.name: camera for camera in worker.assignment.cameras}
     after = {camera.name: camera for camera in cameras}
     numbers = {

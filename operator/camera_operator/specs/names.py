@@ -20,20 +20,20 @@ LABEL_ROLE = f"{GROUP}/role"
 LABEL_WORKER = f"{GROUP}/worker"
 LABEL_CATEGORY = f"{GROUP}/category"
 
-#: Hash of an applied manifest, on Deployments and Services: equal means that there is nothing to apply.
+#: Hash of an applied manifest, on StatefulSets and Services: equal means that there is nothing to apply.
 ANNOTATION_FINGERPRINT = f"{GROUP}/fingerprint"
 #: On pods: the assignment's revision. Patching it makes kubelet deliver the Secret's new content at once.
 ANNOTATION_ASSIGNMENT_REVISION = f"{GROUP}/assignment-revision"
 #: On a worker's Secret: cameras taken from the worker, each with the revision that took it (a JSON object).
 ANNOTATION_RELEASED = f"{GROUP}/released"
-#: On Deployments: the number of cameras that the pod's requests are for.
+#: On StatefulSets: the number of cameras that the pod's requests are for.
 ANNOTATION_SIZED_FOR = f"{GROUP}/sized-for"
 
 _WORKER = re.compile(rf"(?P<group>.+)-(?P<role>{'|'.join(role.value for role in Role)})-(?P<ordinal>0|[1-9][0-9]*)")
 
 
 def worker_name(group: str, role: Role, ordinal: int) -> str:
-    """Name of a worker: of its Deployment, Service and Secret."""
+    """Name of a worker: of its StatefulSet, Service and Secret."""
     return f"{group}-{role.value}-{ordinal}"
 
 

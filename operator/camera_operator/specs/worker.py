@@ -1,4 +1,4 @@
-"""A worker's Secret, Service and Deployment, complete, for server-side apply."""
+"""A worker's Secret, Service and StatefulSet, complete, for server-side apply."""
 
 import base64
 import hashlib
@@ -68,7 +68,7 @@ def worker_service(group: GroupView, worker: str, role: Role) -> Manifest:
     return _with_fingerprint(manifest)
 
 
-def worker_deployment(
+def worker_stateful_set(
     group: GroupView,
     worker: str,
     role: Role,
@@ -77,7 +77,9 @@ def worker_deployment(
     *,
     sized_for: int,
 ) -> Manifest:
-    """The Deployment: one pod, replaced rather than doubled, because a camera may be pulled only once.
+    """The StatefulSet: at most one pod at any time, whatever fails, because a camera may be pulled only once.
+
+    A Deployment makes a new pod as soon as the old one is being deleted, while that may still run.
 
     Args:
         group: owns it.
@@ -91,7 +93,7 @@ def worker_deployment(
     labels = metadata["labels"]
     manifest: Manifest = {
         "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "kind": "StatefulSet",
         "metadata": {
             **metadata,
             # Not on the pod, where each release of the operator would replace it.
@@ -101,7 +103,10 @@ def worker_deployment(
         "spec": {
             "replicas": 1,
             "revisionHistoryLimit": 1,
-            "strategy": {"type": "Recreate"},
+            "serviceName": worker,
+            "podManagementPolicy": "Parallel",
+            # The operator replaces pods itself, one at a time; and another size of the template replaces none.
+            "updateStrategy": {"type": "OnDelete"},
             "selector": {"matchLabels": {**names.worker_selector(group.name, role), names.LABEL_WORKER: worker}},
             "template": {
                 "metadata": {"labels": labels, "annotations": _POD_ANNOTATIONS},
@@ -113,7 +118,7 @@ def worker_deployment(
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """Hash of a Service or Deployment as it was built here."""
+    """Hash of a Service or StatefulSet as it was built here."""
     text: str = manifest["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
     return text
 

@@ -155,9 +155,9 @@ class FleetMachine(RuleBasedStateMachine):
             self.world.end_terminating(worker)
 
     @rule(number=WORKERS)
-    def deployment_is_deleted(self, number: int) -> None:
+    def stateful_set_is_deleted(self, number: int) -> None:
         if worker := self._worker(number):
-            self.world.delete_deployment(worker)
+            self.world.delete_stateful_set(worker)
 
     @rule(number=WORKERS, garbled=st.booleans())
     def secret_is_lost(self, number: int, garbled: bool) -> None:
@@ -206,7 +206,7 @@ class FleetMachine(RuleBasedStateMachine):
         group = self.world.group
         if group is not None and group.spec.paused:
             assert not plan.deletions
-            assert all(write.deployment is None and write.service is None for write in plan.writes)
+            assert all(write.stateful_set is None and write.service is None for write in plan.writes)
 
     # Invariants of the design, by number
 

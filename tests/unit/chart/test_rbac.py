@@ -35,8 +35,11 @@ IN_SERVED_NAMESPACES = (
     | allow(CAMERAS, "cameragroups/finalizers", "update")
     | allow("", "secrets", "get list watch create patch delete")
     | allow("", "services", "list watch create patch delete")
-    | allow("apps", "deployments", "list watch create patch delete")
-    | allow("", "pods", "list watch patch")
+    | allow("apps", "statefulsets", "list watch create patch delete")
+    | allow("", "pods", "list watch patch delete")
+    | allow("", "pods/resize", "patch")
+    | allow("policy", "poddisruptionbudgets", "list watch create patch delete")
+    | allow("events.k8s.io", "events", "create patch")
 )
 
 

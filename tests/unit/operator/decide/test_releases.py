@@ -1,6 +1,6 @@
 """What a worker may still watch, and the record of it."""
 
-from builders import camera, having_released, heard, holding, pod, running, without_deployment, without_secret, worker
+from builders import camera, having_released, heard, holding, pod, running, without_secret, without_stateful_set, worker
 from camera_operator.decide.releases import ANY_CAMERA, in_force, may_hold, next_record
 
 DOOR = camera("door")
@@ -36,11 +36,11 @@ def test_an_acknowledgement_from_the_future_is_of_another_assignment() -> None:
 
 def test_a_running_worker_without_a_record_may_watch_any_camera() -> None:
     assert in_force(worker(0, without_secret(), running())) == {ANY_CAMERA}
-    assert in_force(worker(0, without_secret(invalid=True), without_deployment(), running())) == {ANY_CAMERA}
+    assert in_force(worker(0, without_secret(invalid=True), without_stateful_set(), running())) == {ANY_CAMERA}
 
 
 def test_pods_that_a_deleted_worker_left_behind_may_watch_any_camera() -> None:
-    view = worker(0, without_secret(), without_deployment(), running(pod(terminating=True)))
+    view = worker(0, without_secret(), without_stateful_set(), running(pod(terminating=True)))
 
     assert in_force(view) == {ANY_CAMERA}
 

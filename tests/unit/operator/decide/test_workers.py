@@ -28,8 +28,8 @@ from builders import (
     unusable,
     with_consent_for,
     with_secret,
-    without_deployment,
     without_secret,
+    without_stateful_set,
     worker,
 )
 from camera_api.assignment import Assignment, Credentials
@@ -78,7 +78,7 @@ def test_a_first_camera_makes_a_worker_with_all_its_objects() -> None:
     assert write.secret_resource_version is None
     assert write.secret is not None
     assert write.service is not None
-    assert write.deployment is not None
+    assert write.stateful_set is not None
 
 
 def test_what_the_category_says_goes_to_the_worker() -> None:
@@ -140,7 +140,7 @@ def test_adding_a_camera_writes_one_secret_and_nudges_its_pod() -> None:
     assert assignment_of(write).revision == 2
     assert write.nudge_pods == ("lobby-ingest-1-pod-2",)
     assert write.service is None
-    assert write.deployment is None
+    assert write.stateful_set is None
     assert write.reason == "1 camera added"
 
 
@@ -153,7 +153,7 @@ def test_removing_a_camera_writes_one_secret_and_records_the_release() -> None:
     assert camera_names(write) == ["camera-0000", "camera-0002"]
     assert write.secret is not None
     assert write.secret["metadata"]["annotations"] == {names.ANNOTATION_RELEASED: '{"camera-0001":2}'}
-    assert (write.service, write.deployment) == (None, None)
+    assert (write.service, write.stateful_set) == (None, None)
 
 
 def test_a_camera_that_is_deleted_and_created_again_stays_on_its_worker() -> None:
@@ -227,7 +227,7 @@ def test_without_the_category_cameras_still_leave_but_none_comes() -> None:
     write = only_write(world.plan())
 
     assert camera_names(write) == ["camera-0001"]
-    assert write.deployment is None
+    assert write.stateful_set is None
 
 
 def test_a_camera_that_cannot_be_used_does_not_affect_the_others() -> None:
@@ -294,7 +294,7 @@ def test_an_empty_worker_without_pods_is_deleted_at_once() -> None:
 
 
 def test_the_service_that_a_cut_short_deletion_left_is_deleted() -> None:
-    leftover = worker(0, without_secret(), without_deployment())
+    leftover = worker(0, without_secret(), without_stateful_set())
 
     plan = planned_for(observed(workers=(leftover,)))
 
@@ -360,7 +360,7 @@ def test_a_lost_secret_is_written_anew_with_the_cameras_that_name_the_worker() -
     assert camera_names(write) == ["camera-0000", "camera-0001", "camera-0002"]
     assert assignment_of(write).revision >= NOW.timestamp()
     assert write.secret_resource_version is None
-    assert write.deployment is None
+    assert write.stateful_set is None
 
 
 def test_a_garbled_secret_is_replaced_under_its_version() -> None:
@@ -393,7 +393,7 @@ def test_the_revision_after_a_loss_is_above_all_that_was_acknowledged_or_asked_f
 
 
 def test_new_cameras_wait_for_the_pods_of_a_worker_whose_objects_are_gone() -> None:
-    leftover = worker(0, without_secret(), without_deployment(), running(pod(terminating=True)))
+    leftover = worker(0, without_secret(), without_stateful_set(), running(pod(terminating=True)))
 
     plan = planned_for(observed(camera("door"), workers=(leftover,)))
 
@@ -456,7 +456,7 @@ def test_the_number_of_cameras_does_not_touch_a_running_pod() -> None:
     write = only_write(world.plan())
 
     assert len(camera_names(write)) == 3
-    assert write.deployment is None
+    assert write.stateful_set is None
 
 
 def test_a_worker_without_a_pod_is_sized_for_the_cameras_that_it_has() -> None:
@@ -466,8 +466,8 @@ def test_a_worker_without_a_pod_is_sized_for_the_cameras_that_it_has() -> None:
 
     write = only_write(world.plan())
 
-    assert write.deployment is not None
-    assert write.deployment["metadata"]["annotations"][names.ANNOTATION_SIZED_FOR] == "2"
+    assert write.stateful_set is not None
+    assert write.stateful_set["metadata"]["annotations"][names.ANNOTATION_SIZED_FOR] == "2"
 
 
 def test_a_changed_category_rolls_the_worker_out_and_sizes_it_anew() -> None:
@@ -479,8 +479,8 @@ def test_a_changed_category_rolls_the_worker_out_and_sizes_it_anew() -> None:
     write = only_write(world.plan())
 
     assert write.secret is None
-    assert write.deployment is not None
-    assert write.deployment["metadata"]["annotations"][names.ANNOTATION_SIZED_FOR] == "2"
+    assert write.stateful_set is not None
+    assert write.stateful_set["metadata"]["annotations"][names.ANNOTATION_SIZED_FOR] == "2"
     assert write.reason == "its specification changed"
 
 

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Credentials, Role, SourceKind
 from camera_operator.apply import Applier
 from camera_operator.cache import Cache
-from camera_operator.cluster_api import DEPLOYMENTS, PODS, SECRETS, SERVICES
+from camera_operator.cluster_api import PODS, SECRETS, SERVICES, STATEFUL_SETS
 from camera_operator.decide.model import Plan, WorkerWrite
 from camera_operator.errors import ClusterError, ConflictError, NotLeadingError, UnavailableError
 from camera_operator.specs import names
@@ -62,7 +62,7 @@ def write(content: Assignment, version: str | None = None, **more: Any) -> Worke
 
 def whole(content: Assignment) -> WorkerWrite:
     return write(
-        content, service=manifest("Service", content.worker), deployment=manifest("Deployment", content.worker)
+        content, service=manifest("Service", content.worker), stateful_set=manifest("StatefulSet", content.worker)
     )
 
 
@@ -95,7 +95,7 @@ async def test_a_new_worker_gets_its_parts_in_order(desk: Desk) -> None:
     assert desk.api.writes == [
         ("create", "Secret", WORKER),
         ("apply", "Service", WORKER),
-        ("apply", "Deployment", WORKER),
+        ("apply", "StatefulSet", WORKER),
     ]
 
 
@@ -104,7 +104,7 @@ async def test_what_was_written_is_known_without_a_watch(desk: Desk) -> None:
     objects = desk.cache.workers(GROUP)[WORKER]
     assert objects.secret is not None
     assert objects.secret.assignment == assignment()
-    assert objects.deployment is not None
+    assert objects.stateful_set is not None
     assert objects.service is not None
 
 
@@ -112,13 +112,13 @@ async def test_the_pod_is_told_right_after_the_secret(desk: Desk) -> None:
     await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
     desk.api.put(PODS, {**manifest("Pod"), "metadata": {**manifest("Pod")["metadata"], "name": "pod"}})
     desk.api.writes.clear()
-    update = write(assignment(2), desk.version(), deployment=manifest("Deployment"), nudge_pods=("pod", "gone"))
+    update = write(assignment(2), desk.version(), stateful_set=manifest("StatefulSet"), nudge_pods=("pod", "gone"))
     assert await desk.applier.apply(GROUP, Plan(writes=(update,))) == ()
     assert [(verb, kind) for verb, kind, _ in desk.api.writes] == [
         ("apply", "Secret"),
         ("patch", "Pod"),
         ("patch", "Pod"),
-        ("apply", "Deployment"),
+        ("apply", "StatefulSet"),
     ]
     annotations = desk.api.objects(PODS)[0]["metadata"]["annotations"]
     assert annotations == {names.ANNOTATION_ASSIGNMENT_REVISION: "2"}
@@ -180,7 +180,10 @@ async def test_one_worker_s_trouble_does_not_hold_up_the_others(desk: Desk) -> N
     writes = tuple(whole(assignment(worker=f"shops-ingest-{ordinal}")) for ordinal in range(3))
     failures = await desk.applier.apply(GROUP, Plan(writes=writes))
     assert [failure.worker for failure in failures] == ["shops-ingest-1"]
-    assert [item["metadata"]["name"] for item in desk.api.objects(DEPLOYMENTS)] == ["shops-ingest-0", "shops-ingest-2"]
+    assert [item["metadata"]["name"] for item in desk.api.objects(STATEFUL_SETS)] == [
+        "shops-ingest-0",
+        "shops-ingest-2",
+    ]
 
 
 async def test_a_worker_is_deleted_with_its_record_last(desk: Desk) -> None:
@@ -188,17 +191,17 @@ async def test_a_worker_is_deleted_with_its_record_last(desk: Desk) -> None:
     desk.api.writes.clear()
     assert await desk.applier.apply(GROUP, Plan(deletions=(WORKER,))) == ()
     assert [(verb, kind) for verb, kind, _ in desk.api.writes] == [
-        ("delete", "Deployment"),
+        ("delete", "StatefulSet"),
         ("delete", "Service"),
         ("delete", "Secret"),
     ]
-    for resource in (DEPLOYMENTS, SERVICES, SECRETS):
+    for resource in (STATEFUL_SETS, SERVICES, SECRETS):
         assert desk.api.objects(resource) == []
 
 
 async def test_deleting_what_is_gone_already_is_no_error(desk: Desk) -> None:
     await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
-    for resource in (DEPLOYMENTS, SERVICES, SECRETS):
+    for resource in (STATEFUL_SETS, SERVICES, SECRETS):
         desk.api.remove(resource, "city", WORKER)
     assert await desk.applier.apply(GROUP, Plan(deletions=(WORKER, "shops-ingest-9"))) == ()
 
@@ -236,7 +239,7 @@ async def test_the_log_tells_one_story_and_no_secret(desk: Desk, caplog: pytest.
     plan = Plan(writes=(whole(assignment()),))
     await desk.applier.apply(GROUP, plan)
     assert [record.getMessage() for record in caplog.records if record.name == "camera_operator.apply"] == [
-        "group city/shops: worker shops-ingest-0: a camera more (assignment 1 with 1 camera, Service, Deployment)"
+        "group city/shops: worker shops-ingest-0: a camera more (assignment 1 with 1 camera, Service, StatefulSet)"
     ]
     assert PASSWORD not in caplog.text
     assert PASSWORD not in repr(plan)

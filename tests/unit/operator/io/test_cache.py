@@ -8,7 +8,7 @@ import pytest
 
 from camera_api.assignment import Assignment, Credentials
 from camera_operator.cache import CACHED, Cache, Scope
-from camera_operator.cluster_api import CAMERAS, CATEGORIES, DEPLOYMENTS, GROUPS, PODS, SECRETS, SERVICES
+from camera_operator.cluster_api import CAMERAS, CATEGORIES, GROUPS, PODS, SECRETS, SERVICES, STATEFUL_SETS
 from camera_operator.decide.model import SecretProblem
 from camera_operator.specs import names
 
@@ -214,7 +214,7 @@ def test_a_category_concerns_the_groups_of_it(cache: Cache) -> None:
 def test_a_worker_is_made_of_its_parts_and_ends_with_the_last(cache: Cache) -> None:
     part = {"metadata": worker_metadata(1, annotations={names.ANNOTATION_FINGERPRINT: "f"})}
     pod = {"metadata": worker_metadata(2, name="shops-ingest-0-abc"), "status": {"podIP": "10.0.0.1"}}
-    assert cache.put(DEPLOYMENTS, part) == {SHOPS}
+    assert cache.put(STATEFUL_SETS, part) == {SHOPS}
     assert cache.put(SERVICES, part) == {SHOPS}
     assert cache.put(SECRETS, assignment_secret(3, revision=4)) == {SHOPS}
     assert cache.put(PODS, pod) == {SHOPS}
@@ -222,10 +222,10 @@ def test_a_worker_is_made_of_its_parts_and_ends_with_the_last(cache: Cache) -> N
     assert objects.secret is not None
     assert objects.secret.assignment is not None
     assert objects.secret.assignment.revision == 4
-    assert objects.deployment is not None
-    assert objects.deployment.fingerprint == "f"
+    assert objects.stateful_set is not None
+    assert objects.stateful_set.fingerprint == "f"
     assert objects.pods["shops-ingest-0-abc"].pod.address == "10.0.0.1"
-    for resource, raw in ((DEPLOYMENTS, part), (SERVICES, part), (PODS, pod), (SECRETS, assignment_secret(3, 4))):
+    for resource, raw in ((STATEFUL_SETS, part), (SERVICES, part), (PODS, pod), (SECRETS, assignment_secret(3, 4))):
         assert cache.workers(SHOPS)
         gone = {**raw, "metadata": {**raw["metadata"], "resourceVersion": "99"}}
         assert cache.delete(resource, gone) == {SHOPS}

@@ -12,9 +12,9 @@ from camera_operator import cluster_api
 from camera_operator.cluster_api import (
     CAMERAS,
     CATEGORIES,
-    DEPLOYMENTS,
     PODS,
     SECRETS,
+    STATEFUL_SETS,
     KubernetesApi,
     apply_request,
     delete_request,
@@ -216,7 +216,7 @@ def test_paths_are_those_of_the_api() -> None:
     assert CAMERAS.path(None) == "/apis/camera-operator.io/v1alpha1/cameras"
     assert CAMERAS.path("city", "a", "status") == "/apis/camera-operator.io/v1alpha1/namespaces/city/cameras/a/status"
     assert CATEGORIES.path("city", "shops") == "/apis/camera-operator.io/v1alpha1/cameracategories/shops"
-    assert DEPLOYMENTS.path("city") == "/apis/apps/v1/namespaces/city/deployments"
+    assert STATEFUL_SETS.path("city") == "/apis/apps/v1/namespaces/city/statefulsets"
 
 
 def test_requests_carry_their_preconditions() -> None:

@@ -11,14 +11,14 @@ from camera_api.assignment import ASSIGNMENT_KEY, AssignedCamera, Assignment, Ro
 from camera_api.quantities import parse_cpu, parse_memory
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.specs import names
-from camera_operator.specs.worker import fingerprint, worker_deployment, worker_secret, worker_service
+from camera_operator.specs.worker import fingerprint, worker_secret, worker_service, worker_stateful_set
 
 WORKER = "lobby-ingest-0"
 MEBIBYTE = 2**20
 
 
-def deployment(max_cameras: int = 50, settings: PlanSettings = SETTINGS, *, sized_for: int = 0) -> dict[str, Any]:
-    return worker_deployment(group(), WORKER, Role.INGEST, category(max_cameras).spec, settings, sized_for=sized_for)
+def stateful_set(max_cameras: int = 50, settings: PlanSettings = SETTINGS, *, sized_for: int = 0) -> dict[str, Any]:
+    return worker_stateful_set(group(), WORKER, Role.INGEST, category(max_cameras).spec, settings, sized_for=sized_for)
 
 
 def resources(manifest: dict[str, Any]) -> tuple[int, int, int]:
@@ -46,17 +46,17 @@ def assignment() -> Assignment:
 
 
 def test_requests_are_overhead_and_so_many_cameras() -> None:
-    assert resources(deployment(sized_for=0))[:2] == (50, 128 * MEBIBYTE)
-    assert resources(deployment(sized_for=10))[:2] == (250, (128 + 160) * MEBIBYTE)
+    assert resources(stateful_set(sized_for=0))[:2] == (50, 128 * MEBIBYTE)
+    assert resources(stateful_set(sized_for=10))[:2] == (250, (128 + 160) * MEBIBYTE)
 
 
 def test_the_memory_limit_is_that_of_a_full_worker_and_half_as_much_again() -> None:
     for sized_for in (0, 10, 50):
-        assert resources(deployment(50, sized_for=sized_for))[2] == (128 + 50 * 16) * MEBIBYTE * 3 // 2
+        assert resources(stateful_set(50, sized_for=sized_for))[2] == (128 + 50 * 16) * MEBIBYTE * 3 // 2
 
 
 def test_an_overfull_worker_has_a_limit_above_its_requests() -> None:
-    _, requested, limit = resources(deployment(5, sized_for=200))
+    _, requested, limit = resources(stateful_set(5, sized_for=200))
 
     assert limit > requested
 
@@ -71,25 +71,25 @@ def test_the_secret_can_be_read_back_and_carries_the_releases_only_if_there_are_
 
 
 def test_the_fingerprint_follows_the_content() -> None:
-    assert fingerprint(deployment()) == fingerprint(deployment())
+    assert fingerprint(stateful_set()) == fingerprint(stateful_set())
     different = [
-        deployment(sized_for=1),
-        deployment(60),
-        deployment(settings=replace(SETTINGS, worker_image="registry.example/camera-worker:2")),
+        stateful_set(sized_for=1),
+        stateful_set(60),
+        stateful_set(settings=replace(SETTINGS, worker_image="registry.example/camera-worker:2")),
     ]
-    assert len({fingerprint(each) for each in (deployment(), *different)}) == 4
+    assert len({fingerprint(each) for each in (stateful_set(), *different)}) == 4
 
 
 def test_a_new_release_of_the_operator_does_not_touch_the_pod() -> None:
-    newer = deployment(settings=replace(SETTINGS, operator_version="1.3.0"))
+    newer = stateful_set(settings=replace(SETTINGS, operator_version="1.3.0"))
 
     assert newer["metadata"]["labels"][names.LABEL_VERSION] == "1.3.0"
-    assert newer["spec"] == deployment()["spec"]
+    assert newer["spec"] == stateful_set()["spec"]
 
 
 def test_every_object_belongs_to_the_group() -> None:
     for manifest in (
-        deployment(),
+        stateful_set(),
         worker_service(group(), WORKER, Role.INGEST),
         worker_secret(group(), assignment(), {}),
     ):
@@ -103,7 +103,7 @@ def test_every_object_belongs_to_the_group() -> None:
 
 
 def test_selectors_fit_the_pods() -> None:
-    manifest = deployment()
+    manifest = stateful_set()
     labels = manifest["spec"]["template"]["metadata"]["labels"]
     service = worker_service(group(), WORKER, Role.INGEST)
 
@@ -116,7 +116,7 @@ def test_selectors_fit_the_pods() -> None:
 
 
 def test_pods_run_under_restricted_pod_security_and_without_a_token() -> None:
-    spec = deployment()["spec"]["template"]["spec"]
+    spec = stateful_set()["spec"]["template"]["spec"]
     container = spec["containers"][0]
 
     assert spec["automountServiceAccountToken"] is False
@@ -130,7 +130,7 @@ def test_pods_run_under_restricted_pod_security_and_without_a_token() -> None:
 
 
 def test_nothing_secret_is_outside_of_the_secret() -> None:
-    text = repr((deployment(), worker_service(group(), WORKER, Role.INGEST)))
+    text = repr((stateful_set(), worker_service(group(), WORKER, Role.INGEST)))
 
     assert "hunter2" not in text
     assert "token'" not in text
