@@ -12,7 +12,7 @@ from camera_api.camera import Lifecycle
 from camera_api.category import CameraCategorySpec
 from camera_api.faults import Fault, diagnosis_order
 from camera_api.group import CameraGroupSpec
-from camera_api.health import ActiveFault, CameraHealth, Verdict
+from camera_api.health import ActiveFault, CameraHealth, StreamFacts, Verdict
 from camera_operator.decide.model import (
     CameraStatusView,
     CameraView,
@@ -25,6 +25,7 @@ from camera_operator.decide.model import (
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.decide.times import format_time
 from camera_operator.specs.names import parse_worker_name
+from camera_operator.specs.worker import template_of, worker_stateful_set
 
 NAMESPACE = "city"
 GROUP = "lobby"
@@ -168,6 +169,8 @@ def worker(ordinal: int, *traits: WorkerTrait, group_name: str = GROUP) -> Worke
         secret_resource_version="7",
         secret_invalid=False,
         stateful_set_fingerprint="of-an-earlier-release",
+        template=template_of_worker(name),
+        image=SETTINGS.worker_image,
         service_fingerprint="of-an-earlier-release",
     )
     for trait in traits:
@@ -175,9 +178,25 @@ def worker(ordinal: int, *traits: WorkerTrait, group_name: str = GROUP) -> Worke
     return view
 
 
-def pod(name: str = "pod", *, ready: bool = True, terminating: bool = False, nudged_for: str = "") -> PodView:
-    """A pod with an address."""
-    return PodView(name, f"uid-{name}", "node", "10.1.0.1", ready, terminating, nudged_for)
+def template_of_worker(name: str, settings: PlanSettings = SETTINGS) -> str:
+    """Hash of the template of an ingest worker of the lobby."""
+    manifest = worker_stateful_set(group(), name, Role.INGEST, category().spec, settings, sized_for=0)
+    return template_of(manifest)
+
+
+def pod(
+    name: str = "pod",
+    *,
+    ready: bool = True,
+    terminating: bool = False,
+    nudged_for: str = "",
+    of: str = f"{GROUP}-ingest-0",
+    **details: Any,
+) -> PodView:
+    """A pod with an address, made from the present template of a worker."""
+    template = details.pop("template", template_of_worker(of))
+    view = PodView(name, f"uid-{name}", "node", "10.1.0.1", ready, terminating, nudged_for, template)
+    return replace(view, **details)
 
 
 def holding(*held: CameraView, revision: int = 1) -> WorkerTrait:
@@ -202,7 +221,9 @@ def having_released(**revisions: int) -> WorkerTrait:
 
 def running(*pods: PodView) -> WorkerTrait:
     """The worker has these pods, by default one that is ready."""
-    return lambda view: replace(view, pods=pods or (pod(),))
+    return lambda view: replace(
+        view, pods=tuple(replace(each, template=view.template or "") for each in pods or (pod(),))
+    )
 
 
 def heard(seconds_ago: float = 1.0, *, acknowledged: int = 1) -> WorkerTrait:
@@ -234,14 +255,25 @@ def without_secret(*, invalid: bool = False) -> WorkerTrait:
 
 
 def without_stateful_set() -> WorkerTrait:
-    return lambda view: replace(view, stateful_set_fingerprint=None, sized_for=None)
+    return lambda view: replace(view, stateful_set_fingerprint=None, sized_for=None, template=None, image="")
 
 
 # --- Reports ---------------------------------------------------------------------------------------------------------
 
 
+#: What the category's figures are meant for.
+USUAL_STREAM = StreamFacts(
+    codec="h264", width=1920, height=1080, frames_per_second=25.0, bits_per_second=4_000_000, transport="TCP"
+)
+
+
 def health(
-    view: CameraView, *faults: Fault, message: str = "", since: datetime = NOW, connecting: bool = False
+    view: CameraView,
+    *faults: Fault,
+    message: str = "",
+    since: datetime = NOW,
+    connecting: bool = False,
+    stream: StreamFacts | None = USUAL_STREAM,
 ) -> CameraHealth:
     """What a worker says about a camera."""
     verdict = Verdict.FAULTY if faults else Verdict.CONNECTING if connecting else Verdict.WORKING
@@ -255,6 +287,7 @@ def health(
             ActiveFault(fault=fault, since=format_time(since), message=message)
             for fault in sorted(faults, key=diagnosis_order)
         ),
+        stream=None if connecting else stream,
     )
 
 

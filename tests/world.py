@@ -5,7 +5,7 @@ written. Workers' processes are modelled apart from their Secrets: what a proces
 """
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from builders import GROUP, MONOTONIC_NOW, NAMESPACE, NOW, SETTINGS, category, group, health, pod
 from camera_api.assignment import ASSIGNMENT_KEY, Assignment, Credentials, Role
 from camera_api.health import CameraHealth
+from camera_api.quantities import parse_cpu, parse_memory
 from camera_operator.decide.model import (
     CameraView,
     CategoryView,
@@ -20,6 +21,8 @@ from camera_operator.decide.model import (
     Observed,
     Plan,
     PodView,
+    ResizeRefusal,
+    Resources,
     SecretProblem,
     WorkerView,
     WorkerWrite,
@@ -48,6 +51,11 @@ class StoredWorker:
     resource_version: int = 0
     stateful_set: str | None = None
     sized_for: str | None = None
+    template: str = ""  #: hash
+    image: str = ""
+    requests: Resources | None = None  #: of the template
+    limit: int = 0  #: of its memory, bytes
+    working_before: str | None = None
     service: str | None = None
     processes: list[Process] = field(default_factory=list)
 
@@ -60,6 +68,7 @@ class Hearsay:
     acknowledged: int = 0
     last_report_at: float | None = None
     reachable_since: float | None = None
+    behind: tuple[int, float] | None = None  #: revision that it has not acknowledged, and since when
     cameras: dict[str, CameraHealth] = field(default_factory=dict)
 
 
@@ -73,6 +82,13 @@ class World:
         self.credentials: dict[str, Credentials | SecretProblem] = {}
         self.faults: dict[str, tuple[Fault, ...]] = {}  #: of the devices, by camera name
         self.workers: dict[str, StoredWorker] = {}
+        self.moves_allowed = 0
+        self.canaries_waiting: tuple[str, ...] = ()
+        self.settings = SETTINGS
+        self.node_room: Resources | None = None  #: that a node gives one pod; None: all that is asked for
+        self.unschedulable: set[str] = set()  #: workers that no node has room for
+        self.broken_images: set[str] = set()  #: images whose workers do not come up
+        self.budgets: dict[Role, str | None] = {}
         self.elapsed = 0.0
         self.started_at = 0.0
         self._hearsay: dict[str, Hearsay] = {}
@@ -119,7 +135,17 @@ class World:
             health=reports,
             now=NOW + timedelta(seconds=self.elapsed),
             monotonic_now=MONOTONIC_NOW + self.elapsed,
+            moves_allowed=self.moves_allowed,
+            canaries_waiting=self.canaries_waiting,
+            budgets=dict(self.budgets),
         )
+
+    def _resized(self, view: PodView, requests: Resources, limit: int) -> PodView:
+        """What kubelet makes of a resize."""
+        most = self.node_room
+        if most is not None and (requests.cpu > most.cpu or requests.memory > most.memory):
+            return replace(view, requests=requests, memory_limit=limit, refusal=ResizeRefusal.DEFERRED)
+        return replace(view, requests=requests, allocated=requests, memory_limit=limit, refusal=None)
 
     def _view(self, name: str) -> WorkerView:
         stored = self.workers[name]
@@ -152,12 +178,24 @@ class World:
             last_report_at=known.last_report_at,
             reachable_since=known.reachable_since,
             released=released or {},
-            sized_for=names.parse_sized_for(stored.sized_for),
+            sized_for=names.parse_count(stored.sized_for),
+            template=stored.template if stored.stateful_set is not None else None,
+            image=stored.image,
+            working_before=names.parse_count(stored.working_before),
+            behind_since=self._behind_since(known, assignment),
         )
+
+    def _behind_since(self, known: Hearsay, assignment: Assignment | None) -> float | None:
+        if assignment is None or known.acknowledged >= assignment.revision:
+            known.behind = None
+            return None
+        if known.behind is None or known.behind[0] != assignment.revision:
+            known.behind = (assignment.revision, MONOTONIC_NOW + self.elapsed)
+        return known.behind[1]
 
     def plan(self) -> Plan:
         """What the operator would do now."""
-        return make_plan(self.observe(), SETTINGS)
+        return make_plan(self.observe(), self.settings)
 
     def reconcile(self) -> Plan:
         """One pass, carried out in full."""
@@ -171,6 +209,9 @@ class World:
         """Everything of a plan that comes after its writes."""
         for name in plan.deletions:
             self._delete(name)
+        for budget in plan.budgets:
+            role = Role(budget["metadata"]["labels"][names.LABEL_ROLE])
+            self.budgets[role] = budget["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
         for key, status in plan.camera_statuses.items():
             if key[1] in self.cameras:
                 self.cameras[key[1]] = replace(self.cameras[key[1]], status=status)
@@ -203,13 +244,29 @@ class World:
             for process in stored.processes:
                 if process.pod.name in write.nudge_pods:
                     process.pod = replace(process.pod, revision_annotation=revision)
+        for process in stored.processes:
+            if process.pod.name in write.fits:
+                process.pod = replace(process.pod, fits=write.fits[process.pod.name])
         if write.service is not None:
             stored.service = write.service["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
         if write.stateful_set is not None:
             annotations = write.stateful_set["metadata"]["annotations"]
             stored.stateful_set = annotations[names.ANNOTATION_FINGERPRINT]
             stored.sized_for = annotations[names.ANNOTATION_SIZED_FOR]
-            self._terminate(stored)
+            stored.template = annotations[names.ANNOTATION_TEMPLATE]
+            stored.working_before = annotations.get(names.ANNOTATION_WORKING_BEFORE)
+            container = write.stateful_set["spec"]["template"]["spec"]["containers"][0]
+            stored.image = container["image"]
+            stored.requests, stored.limit = _read(container["resources"])
+        for resize in write.resizes:
+            requests, limit = _read(resize.resources)
+            for process in stored.processes:
+                if process.pod.name == resize.pod:
+                    process.pod = self._resized(process.pod, requests, limit)
+        for replacement in write.replacements:
+            for process in stored.processes:
+                if process.pod.uid == replacement.uid:
+                    process.pod = replace(process.pod, terminating=True, ready=False)
 
     def _delete(self, name: str) -> None:
         stored = self.workers[name]
@@ -254,9 +311,18 @@ class World:
         stored = self.workers.get(name)
         if stored is None or stored.stateful_set is None or stored.secret is None:
             return
-        if all(process.pod.terminating for process in stored.processes):
+        if not stored.processes:
             self._pods += 1
-            stored.processes.append(Process(pod(f"{name}-pod-{self._pods}"), None))
+            made = pod(
+                f"{name}-pod-{self._pods}",
+                template=stored.template,
+                node="" if name in self.unschedulable else "node",
+                ready=name not in self.unschedulable and stored.image not in self.broken_images,
+                requests=stored.requests,
+                allocated=stored.requests,
+                memory_limit=stored.limit,
+            )
+            stored.processes.append(Process(made, None))
 
     def deliver(self, name: str) -> None:
         """Kubelet delivers the Secret, and the process takes it over if it can read it."""
@@ -268,7 +334,7 @@ class World:
         except ValueError:
             return
         for process in stored.processes:
-            if not process.pod.terminating:
+            if process.pod.ready and not process.pod.terminating:
                 process.assignment = assignment
 
     def kill_pod(self, name: str) -> None:
@@ -335,6 +401,12 @@ class World:
                 for entry in process.assignment.cameras if process.assignment is not None else ():
                     result.setdefault(entry.name, set()).add(name)
         return result
+
+
+def _read(resources: Mapping[str, Any]) -> tuple[Resources, int]:
+    requests = resources["requests"]
+    sizes = Resources(parse_cpu(requests["cpu"]), parse_memory(requests["memory"]))
+    return sizes, parse_memory(resources["limits"]["memory"])
 
 
 def replace_uid(report: CameraHealth, uid: str) -> CameraHealth:

@@ -85,11 +85,17 @@ class AssignedCamera(ApiModel):
     """Analytics workers only: what to search for."""
     relay_url: str | None = None
     """Analytics workers only: the ingest worker's packets route for this camera."""
+    relay_token: SecretStr | None = None
+    """Analytics workers only: the bearer token of that ingest worker."""
 
     @property
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.namespace, self.name
+
+    @field_serializer("relay_token", when_used="json")
+    def _reveal(self, token: SecretStr | None) -> str | None:
+        return token.get_secret_value() if token is not None else None
 
 
 class Assignment(ApiModel):

@@ -184,4 +184,5 @@ class CameraStatus(ApiModel):
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """metadata.generation that the status was worked out from."""
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))] = []
-    """Accepted, Assigned, Reachable, Authenticated, Streaming, PictureHealthy and Ready."""
+    """Accepted, Assigned, Reachable, Authenticated, Streaming, PictureHealthy and Ready (it is watched as declared);
+    Stalled while only another declaration helps."""

@@ -10,8 +10,8 @@ from camera_api.base import LIST_SET, ApiModel, Deadline, DnsLabel, ObjectName, 
 from camera_api.conditions import Condition
 from camera_api.urls import credential_rules, url_rules
 
-#: A worker is named ``<group>-analytics-<ordinal>``. It is a StatefulSet, whose name and a hash are the value of a label
-#: of its pod, so that it may have at most 52 characters; and a Service, whose name starts with a letter.
+#: A worker is named ``<group>-analytics-<ordinal>``. It is a StatefulSet, whose name and a hash are the value of a
+#: label of its pod, so that it may have at most 52 characters; and a Service, whose name starts with a letter.
 MAX_GROUP_NAME_LENGTH = 38
 
 _SECRET_FIELD = "secretRef of the same sink"  # noqa: S105 - the name of a field
@@ -125,6 +125,8 @@ class CameraGroupSpec(ApiModel):
     """Planned work on all cameras of the group."""
     paused: bool = False
     """true leaves workers and cameras as they are until it is false again."""
+    canary: bool = False
+    """true gives a new worker image to this group first; the others get it once the cameras here have come back."""
 
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -175,7 +177,9 @@ class CameraGroupStatus(ApiModel):
     """Faulty cameras by reason."""
     workers: GroupWorkerCounts = GroupWorkerCounts()
     """Workers by role."""
+    worker_image: Annotated[str, StringConstraints(max_length=512)] = ""
+    """Image that all workers run, with their cameras back."""
     selector: Annotated[str, StringConstraints(max_length=256)] = ""
     """Label selector of the ingest workers' pods, for the scale subresource."""
     conditions: Annotated[list[Condition], Field(max_length=8, json_schema_extra=list_map("type"))] = []
-    """Accepted, WorkersReady and Ready."""
+    """Accepted, WorkersReady, UpToDate, PicturesChecked and Ready; Stalled while only another declaration helps."""

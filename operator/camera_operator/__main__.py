@@ -23,6 +23,7 @@ from camera_operator.errors import OperatorError, SettingsError, TaskDiedError
 from camera_operator.health_poller import HealthPoller
 from camera_operator.leader import Leader
 from camera_operator.metrics import Metrics
+from camera_operator.move_budget import MoveBudget
 from camera_operator.observe import Observer
 from camera_operator.reconcile import Reconciler
 from camera_operator.settings import Settings
@@ -110,15 +111,17 @@ class Operator:
         health = HealthPoller(
             cache, changed=queue.add, count=lambda result: self.metrics.health_polls.labels(result).inc()
         )
+        moves = MoveBudget(settings.moves_per_hour)
         reconciler = Reconciler(
             cache=cache,
             queue=queue,
-            observer=Observer(cache, health, statuses),
+            observer=Observer(cache, health, statuses, moves=moves, worker_image=settings.worker_image),
             applier=Applier(api, cache, require_leading=leader.require),
             statuses=statuses,
+            moves=moves,
             health=health,
             metrics=self.metrics,
-            plan_settings=plan_settings(settings),
+            plan_settings=plan_settings(settings, resizes_pods=await api.can_resize_pods()),
             is_leading=lambda: leader.is_leading,
         )
         watcher = Watcher(
@@ -220,8 +223,8 @@ class Operator:
         return f"the cache is not complete yet: {', '.join(waiting)}"
 
 
-def plan_settings(settings: Settings) -> PlanSettings:
-    """What of the settings decisions need."""
+def plan_settings(settings: Settings, *, resizes_pods: bool) -> PlanSettings:
+    """What of the settings and of the API server's abilities decisions need."""
     return PlanSettings(
         worker_image=settings.worker_image,
         image_pull_policy=settings.worker_image_pull_policy,
@@ -229,6 +232,9 @@ def plan_settings(settings: Settings) -> PlanSettings:
         worker_service_account=settings.worker_service_account,
         worker_log_level=settings.worker_log_level,
         operator_version=release(),
+        runbook=settings.runbook,
+        failover_after=float(settings.failover_after_seconds),
+        resizes_pods=resizes_pods,
     )
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from camera_operator.cache import Cache
-from camera_operator.cluster_api import PODS, SECRETS, SERVICES, STATEFUL_SETS, ClusterApi, Resource
-from camera_operator.decide.model import ObjectKey, Plan, WorkerWrite
+from camera_operator.cluster_api import BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, ClusterApi, Resource
+from camera_operator.decide.model import ObjectKey, Plan, PodResize, WorkerWrite
 from camera_operator.errors import ConflictError, NotFoundError, OperatorError
 from camera_operator.specs import names
+from camera_operator.specs.worker import CONTAINER_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Applier:
         jobs = [
             *((write.worker, self._write_worker(group, write)) for write in plan.writes),
             *((worker, self._delete_worker(group, worker)) for worker in plan.deletions),
+            *((budget["metadata"]["name"], self._write_budget(group, budget)) for budget in plan.budgets),
         ]
         results = await asyncio.gather(*(self._outcome(worker, job) for worker, job in jobs))
         return tuple(failure for failure in results if failure is not None)
@@ -83,6 +85,11 @@ class Applier:
                 self._require_leading()
                 self._cache.put(resource, await self._api.apply(resource, manifest))
                 done.append(resource.kind)
+        for resize in write.resizes:
+            done.append(await self._resize(group[0], resize))
+        for replacement in write.replacements:
+            await self._delete(PODS, group[0], replacement.pod, replacement.uid)
+            done.append(f"pod {replacement.pod} replaced")
         logger.info("group %s/%s: worker %s: %s (%s)", *group, write.worker, write.reason, ", ".join(done) or "nudged")
 
     async def _write_secret(self, group: ObjectKey, write: WorkerWrite, manifest: Mapping[str, Any]) -> None:
@@ -125,14 +132,34 @@ class Applier:
         revision = self._revision(group, write)
         if revision is None:
             return
-        patch = {"metadata": {"annotations": {names.ANNOTATION_ASSIGNMENT_REVISION: str(revision)}}}
-        for pod in write.nudge_pods:
+        for pod in sorted({*write.nudge_pods, *write.fits}):
+            annotations = {names.ANNOTATION_ASSIGNMENT_REVISION: str(revision)} if pod in write.nudge_pods else {}
+            if pod in write.fits:
+                annotations[names.ANNOTATION_FITS] = str(write.fits[pod])
+            patch = {"metadata": {"annotations": annotations}}
             self._require_leading()
             try:
                 self._cache.put(PODS, await self._api.merge_patch(PODS, group[0], pod, patch))
             except NotFoundError:
                 # Its successor mounts the Secret as it is now.
                 continue
+
+    async def _resize(self, namespace: str, resize: PodResize) -> str:
+        """Returns what was done, for the log."""
+        self._require_leading()
+        requests = resize.resources["requests"]
+        try:
+            resized = await self._api.resize_pod(namespace, resize.pod, CONTAINER_NAME, resize.resources)
+        except NotFoundError:
+            # Its successor is made from a template that is large enough.
+            return f"pod {resize.pod} is gone"
+        self._cache.put(PODS, resized)
+        return f"pod {resize.pod} resized to {requests['cpu']} CPU and {requests['memory']}"
+
+    async def _write_budget(self, group: ObjectKey, budget: Mapping[str, Any]) -> None:
+        self._require_leading()
+        self._cache.put(BUDGETS, await self._api.apply(BUDGETS, budget))
+        logger.info("group %s/%s: PodDisruptionBudget %s applied", *group, budget["metadata"]["name"])
 
     def _revision(self, group: ObjectKey, write: WorkerWrite) -> int | None:
         if write.assignment is not None:

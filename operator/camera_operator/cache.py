@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from camera_api.assignment import Credentials
+from camera_api.assignment import Credentials, Role
 from camera_operator.cluster_api import (
+    BUDGETS,
     CAMERAS,
     CATEGORIES,
     GROUPS,
@@ -25,10 +26,13 @@ from camera_operator.cluster_api import (
     Resource,
 )
 from camera_operator.decide.model import CameraView, CategoryView, GroupView, ObjectKey, SecretProblem
+from camera_operator.specs import names
 from camera_operator.views import (
+    BudgetView,
     WorkerPartView,
     WorkerPodView,
     WorkerSecretView,
+    budget_view,
     camera_view,
     category_view,
     group_view,
@@ -41,7 +45,7 @@ View = TypeVar("View")
 Object = Mapping[str, Any]
 
 #: Kinds that the cache holds, in the order in which they are swept.
-CACHED = (CATEGORIES, GROUPS, SECRETS, STATEFUL_SETS, SERVICES, PODS, CAMERAS)
+CACHED = (CATEGORIES, GROUPS, SECRETS, STATEFUL_SETS, SERVICES, BUDGETS, PODS, CAMERAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Cache:
         self._secrets: _Table[WorkerSecretView | Credentials | SecretProblem] = _Table(self._secret_changed)
         self._stateful_sets: _Table[WorkerPartView] = _Table(self._stateful_set_changed)
         self._services: _Table[WorkerPartView] = _Table(self._service_changed)
+        self._budgets: _Table[BudgetView] = _Table(self._budget_changed)
         self._pods: _Table[WorkerPodView] = _Table(self._pod_changed)
         self._cameras_of_group: dict[ObjectKey, dict[str, CameraView]] = {}
         self._groups_of_secret: dict[ObjectKey, dict[str, int]] = {}  # group name to number of cameras
@@ -188,6 +193,7 @@ class Cache:
             SECRETS: (self._secrets, secret_view),
             STATEFUL_SETS: (self._stateful_sets, worker_part_view),
             SERVICES: (self._services, worker_part_view),
+            BUDGETS: (self._budgets, budget_view),
             PODS: (self._pods, worker_pod_view),
         }
 
@@ -267,6 +273,17 @@ class Cache:
             return SecretProblem.NOT_FOUND
         return SecretProblem.INCOMPLETE if isinstance(entry.view, WorkerSecretView) else entry.view
 
+    def canaries(self) -> Iterator[GroupView]:
+        """Groups that get a new worker image first, by namespace and name."""
+        for _, entry in sorted(self._groups.entries.items()):
+            if entry.view.spec.canary and not entry.view.deleting:
+                yield entry.view
+
+    def budgets(self, group: ObjectKey) -> Mapping[Role, str]:
+        """Fingerprints of the PodDisruptionBudgets of a group, by role."""
+        found = (self._budgets.entries.get((group[0], names.budget_name(group[1], role))) for role in Role)
+        return {entry.view.role: entry.view.fingerprint for entry in found if entry is not None}
+
     def groups_with_workers(self, namespace: str) -> tuple[ObjectKey, ...]:
         """Groups of a namespace that have a worker, or something left of one."""
         return tuple(group for group in self._workers if group[0] == namespace)
@@ -304,8 +321,16 @@ class Cache:
             if not counts:
                 del self._groups_of_secret[key]
 
-    def _group_changed(self, key: ObjectKey, _old: GroupView | None, _new: GroupView | None) -> Iterator[ObjectKey]:
+    def _group_changed(self, key: ObjectKey, old: GroupView | None, new: GroupView | None) -> Iterator[ObjectKey]:
         yield key
+        if any(view is not None and view.spec.canary for view in (old, new)):
+            # How far the canaries are decides what the others may do.
+            yield from self._groups.entries
+
+    def _budget_changed(self, _key: ObjectKey, old: BudgetView | None, new: BudgetView | None) -> Iterator[ObjectKey]:
+        for view in (old, new):
+            if view is not None:
+                yield view.group
 
     def _category_changed(
         self, key: ObjectKey, _old: CategoryView | None, _new: CategoryView | None

@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import ApiClient, Configuration
+from yarl import URL
 
 from camera_api import GROUP, VERSION
 from camera_operator.errors import NotFoundError, OperatorError, UnavailableError, error_of_status
@@ -70,6 +71,8 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 SERVICES = Resource("", "v1", "services", "Service")
 PODS = Resource("", "v1", "pods", "Pod")
 STATEFUL_SETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
+BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 
@@ -127,6 +130,14 @@ class ClusterApi(Protocol):
 
     async def merge_patch(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Object:
         """JSON merge patch."""
+        ...
+
+    async def resize_pod(self, namespace: str, name: str, container: str, resources: Mapping[str, Any]) -> Object:
+        """Other requests and limits for a container that goes on running."""
+        ...
+
+    async def can_resize_pods(self) -> bool:
+        """Whether the API server has the subresource ``resize`` of pods (Kubernetes 1.33)."""
         ...
 
     async def delete(
@@ -234,11 +245,23 @@ async def load_configuration(kubeconfig: str = "", context: str = "") -> Configu
     return configuration
 
 
-async def open_session(configuration: Configuration, *, trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+async def open_session(
+    configuration: Configuration, *, revise: Callable[[URL, Any], Awaitable[Any]]
+) -> aiohttp.ClientSession:
     """A session for a library that makes its own requests (kopf), with the same access as ``KubernetesApi``.
 
     The token is added per request, so that a rotated one is used at once.
+
+    Args:
+        configuration: how to reach the cluster.
+        revise: makes of the URL and the decoded JSON of an answer what the library is to see of it. Watches, which
+            are read line by line, do not pass through it.
     """
+
+    class Response(aiohttp.ClientResponse):
+        async def json(self, **options: Any) -> Any:
+            return await revise(self.url, await super().json(**options))
+
     client = ApiClient(configuration)
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -252,7 +275,7 @@ async def open_session(configuration: Configuration, *, trace: aiohttp.TraceConf
         # A watch event of a large object does not fit aiohttp's default of 64 KiB per line.
         read_bufsize=2**21,
         middlewares=(authorize,),
-        trace_configs=[trace],
+        response_class=Response,
     )
 
 
@@ -366,6 +389,22 @@ class KubernetesApi:
             )
         )
 
+    async def resize_pod(self, namespace: str, name: str, container: str, resources: Mapping[str, Any]) -> Object:
+        """See ``ClusterApi``."""
+        return await self._send(
+            Request(
+                verb="patch_resize",
+                method="PATCH",
+                path=PODS.path(namespace, name, "resize"),
+                what=_what("resize", PODS, namespace, name),
+                kind=PODS.kind,
+                query=(("fieldManager", FIELD_MANAGER),),
+                # A merge patch would replace the list of containers.
+                content_type="application/strategic-merge-patch+json",
+                body={"spec": {"containers": [{"name": container, "resources": resources}]}},
+            )
+        )
+
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
     ) -> None:
@@ -383,6 +422,11 @@ class KubernetesApi:
             answer = {}
         served = {resource["name"] for resource in answer.get("resources", [])}
         return tuple(resource.kind for resource in (CAMERAS, GROUPS, CATEGORIES) if resource.plural not in served)
+
+    async def can_resize_pods(self) -> bool:
+        """See ``ClusterApi``."""
+        answer = await self._send(Request("get", "GET", "/api/v1", "look for the API v1", "APIResourceList"))
+        return any(resource["name"] == "pods/resize" for resource in answer.get("resources", []))
 
     async def read_text(self, path: str) -> str:
         """A page that is not JSON, such as ``/metrics`` of the API server."""

@@ -18,8 +18,17 @@ MAX_MESSAGE_LENGTH = 1024
 _SHOWN_WORKERS = 5
 
 
+#: Condition type that says, while it stands, that nothing but another declaration helps. kstatus, and so Flux and
+#: ``kubectl`` plugins that wait by it, fail at once rather than wait for Ready.
+STALLED = "Stalled"
+
+
 class CameraCondition(StrEnum):
-    """Condition types of a Camera, in the order of diagnosis."""
+    """Condition types of a Camera, in the order of diagnosis.
+
+    Ready is about the declaration: it is in force, and somebody watches the camera. What is seen is told by the others:
+    a rollout of manifests has succeeded although a lens is broken.
+    """
 
     ACCEPTED = "Accepted"
     ASSIGNED = "Assigned"
@@ -35,6 +44,8 @@ class GroupCondition(StrEnum):
 
     ACCEPTED = "Accepted"
     WORKERS_READY = "WorkersReady"
+    UP_TO_DATE = "UpToDate"
+    PICTURES_CHECKED = "PicturesChecked"
     READY = "Ready"
 
 
@@ -65,6 +76,7 @@ class Reason(StrEnum):
     NOT_WATCHED = "NotWatched"
     NOT_KNOWN = "NotKnown"
     # Ready and status.reason
+    WATCHED = "Watched"
     WORKING = "Working"
     MAINTENANCE = "Maintenance"
     WAITING_FOR_WORKER = "WaitingForWorker"
@@ -73,6 +85,12 @@ class Reason(StrEnum):
     NO_WORKERS_NEEDED = "NoWorkersNeeded"
     WORKERS_READY = "WorkersReady"
     WORKERS_NOT_READY = "WorkersNotReady"
+    UP_TO_DATE = "UpToDate"
+    ROLLING_OUT = "RollingOut"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    AWAITING_CANARY = "AwaitingCanary"
+    DECODING = "Decoding"
+    DECODE_REDUCED = "DecodeReduced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +127,31 @@ def unknown(reason: Reason, message: str = "") -> Finding:
     return Finding(ConditionStatus.UNKNOWN, reason.value, message)
 
 
-def faulty(active: ActiveFault) -> Finding:
-    """A condition that a fault makes false: what was measured, what it means, and what to check first."""
+def _next(fault: Fault, runbook: str) -> str:
+    """What to check first, and where to read on."""
+    return f". Next: {FAULTS[fault].check_first}; see {runbook}#{fault.value.lower()}."
+
+
+def faulty(active: ActiveFault, runbook: str) -> Finding:
+    """A condition that a fault makes false: what was measured, what it means, and what to check first.
+
+    Args:
+        active: the fault.
+        runbook: address of the page with a section for each fault.
+    """
     info = FAULTS[active.fault]
     measured = active.message.rstrip(". ")
     opening = f"{measured}: {info.meaning}" if measured else _capitalised(info.meaning)
-    advice = f". Next: {info.check_first}."
+    advice = _next(active.fault, runbook)
     # The advice is what must not be cut off.
     message = opening[: MAX_MESSAGE_LENGTH - len(advice)] + advice
     return Finding(ConditionStatus.FALSE, active.fault.value, message, measured=True)
 
 
-def unobserved(fault: Fault) -> Finding:
+def unobserved(fault: Fault, runbook: str) -> Finding:
     """A condition that nobody can tell because nobody watches the camera, and what to check first."""
-    info = FAULTS[fault]
-    return Finding(ConditionStatus.UNKNOWN, fault.value, f"{_capitalised(info.meaning)}. Next: {info.check_first}.")
+    message = _capitalised(FAULTS[fault].meaning) + _next(fault, runbook)
+    return Finding(ConditionStatus.UNKNOWN, fault.value, message)
 
 
 def invalid_spec(problem: str) -> Rejection:
@@ -210,6 +238,65 @@ def workers_not_ready(count: int, waiting_for: Sequence[str]) -> Finding:
         Reason.WORKERS_NOT_READY,
         f"{len(waiting_for)} of {count} workers are not ready: {shown}{more}. Next: look at their pods,"
         f" kubectl describe pod -l camera-operator.io/worker={waiting_for[0]}.",
+    )
+
+
+def rolling_out(outdated: int, count: int) -> Finding:
+    """Workers get another template, one after the other."""
+    return false(
+        Reason.ROLLING_OUT,
+        f"{outdated} of {count} workers still run an earlier specification; they are replaced one at a time.",
+    )
+
+
+def rollout_paused(outdated: int, worker: str, working: int, wanted: int) -> Finding:
+    """The cameras of a replaced worker have not come back, or not yet.
+
+    Args:
+        outdated: workers that are still to be replaced.
+        worker: the one that was replaced.
+        working: its cameras that work.
+        wanted: as many have to.
+    """
+    return Finding(
+        ConditionStatus.FALSE,
+        Reason.ROLLOUT_PAUSED.value,
+        f"Worker {worker} was replaced, and {working} of at least {wanted} cameras work again; {outdated} workers wait"
+        f" for that. Next: look at its pod, kubectl logs {worker}-0, and if it does not recover, take the change back.",
+        measured=True,
+    )
+
+
+def awaiting_canary(groups: Sequence[str]) -> Finding:
+    """The workers get the new image after the canary groups.
+
+    Args:
+        groups: canary groups that do not have it yet, as namespace/name; at least one.
+    """
+    more = f" and {len(groups) - _SHOWN_WORKERS} more" if len(groups) > _SHOWN_WORKERS else ""
+    return Finding(
+        ConditionStatus.FALSE,
+        Reason.AWAITING_CANARY.value,
+        f"A new worker image comes here once the canary groups run it: {', '.join(groups[:_SHOWN_WORKERS])}{more}.",
+        measured=True,
+    )
+
+
+def decode_reduced(workers: Sequence[str], policy: str) -> Finding:
+    """Workers are out of CPU and decode less than the category asks for.
+
+    Args:
+        workers: their names; at least one.
+        policy: the lowest that one of them decodes.
+    """
+    shown = ", ".join(workers[:_SHOWN_WORKERS])
+    more = f" and {len(workers) - _SHOWN_WORKERS} more" if len(workers) > _SHOWN_WORKERS else ""
+    return Finding(
+        ConditionStatus.FALSE,
+        Reason.DECODE_REDUCED.value,
+        f"Out of CPU, {shown}{more} decode less than the category asks for, down to {policy}, so that faults of the"
+        " picture show later or not at all. Next: give the nodes more CPU, or raise perCamera.cpu of the category.",
+        measured=True,
     )
 
 

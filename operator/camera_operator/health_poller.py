@@ -15,9 +15,11 @@ import aiohttp
 from pydantic import ValidationError
 from yarl import URL
 
+from camera_api.category import DecodePolicy
 from camera_api.health import CameraHealth, HealthReport
 from camera_operator.cache import Cache, WorkerObjects
 from camera_operator.decide.model import ObjectKey
+from camera_operator.slim import slim_health
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class WorkerHealth:
     acknowledged_revision: int = 0  #: of the present pod; 0: it has not reported yet
     last_report_at: float | None = None  #: monotonic seconds, of any pod of the worker
     reachable_since: float | None = None  #: monotonic seconds since when the worker is tried
+    decode_reduced_to: DecodePolicy | None = None  #: what an overloaded worker decodes at most
     cameras: dict[str, CameraHealth] = field(default_factory=dict)  #: by UID
 
     def take(self, report: HealthReport, now: float, *, first: bool) -> bool:
@@ -64,15 +67,17 @@ class WorkerHealth:
             now: monotonic seconds.
             first: whether it is the first one of a pod or after an error.
         """
-        before = self.acknowledged_revision
+        before = (self.acknowledged_revision, self.decode_reduced_to)
         self.acknowledged_revision, self.last_report_at = report.acknowledged_revision, now
-        changed = first or before != report.acknowledged_revision
+        self.decode_reduced_to = report.decode_reduced_to
+        changed = first or before != (report.acknowledged_revision, report.decode_reduced_to)
+        told = [slim_health(camera) for camera in report.cameras]
         if report.full:
-            cameras = {camera.uid: camera for camera in report.cameras}
+            cameras = {camera.uid: camera for camera in told}
             changed |= cameras != self.cameras
             self.cameras = cameras
             return changed
-        for camera in report.cameras:
+        for camera in told:
             changed |= self.cameras.get(camera.uid) != camera
             self.cameras[camera.uid] = camera
         for uid in report.removed:

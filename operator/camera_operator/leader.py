@@ -121,8 +121,12 @@ class Leader:
             held = self._leading and self._clock() < self._valid_until
             self._set_leading(held)
             return
+        if self._leading and self._clock() >= self._valid_until:
+            # The renewal came too late: writes were refused meanwhile, and whoever waits to lead again must hear of it.
+            self._set_leading(False)
         if held:
             self._valid_until = began + RENEW_DEADLINE
+            held = self._clock() < self._valid_until
         self._set_leading(held)
 
     async def release(self) -> None:

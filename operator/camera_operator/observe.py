@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from camera_api.assignment import Credentials, Role
 from camera_api.health import CameraHealth
 from camera_operator.cache import Cache, WorkerObjects
-from camera_operator.decide.model import CameraView, ObjectKey, Observed, SecretProblem, WorkerView
-from camera_operator.decide.releases import may_hold
+from camera_operator.decide.model import CameraView, GroupView, ObjectKey, Observed, SecretProblem, WorkerView
+from camera_operator.decide.releases import ANY_CAMERA, may_hold
 from camera_operator.health_poller import HealthPoller
+from camera_operator.move_budget import MoveBudget
 from camera_operator.specs import names
 from camera_operator.status import StatusWriter
 
@@ -26,6 +27,8 @@ class Observer:
         cache: what the API server holds.
         health: what the workers have reported.
         statuses: statuses that are decided but not yet written.
+        moves: rations the moves that nothing forces.
+        worker_image: that workers should run.
         clock: monotonic seconds.
         now: wall clock.
     """
@@ -36,12 +39,17 @@ class Observer:
         health: HealthPoller,
         statuses: StatusWriter,
         *,
+        moves: MoveBudget,
+        worker_image: str,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._cache = cache
         self._health = health
         self._statuses = statuses
+        self._moves = moves
+        self._behind: dict[ObjectKey, tuple[int, float]] = {}  # revision and when it was first seen
+        self._worker_image = worker_image
         self._clock = clock
         self._now = now
 
@@ -62,8 +70,21 @@ class Observer:
             workers=workers,
             health=self._camera_health(key[0], workers),
             held_elsewhere=self._held_elsewhere(key, cameras, workers),
+            budgets=self._cache.budgets(key),
+            canaries_waiting=self._canaries_waiting(group),
+            moves_allowed=self._moves.allowed(key, self._clock()),
             now=self._now(),
             monotonic_now=self._clock(),
+        )
+
+    def _canaries_waiting(self, group: GroupView | None) -> tuple[str, ...]:
+        """Canary groups that a group's workers wait for with a new image."""
+        if group is None or group.spec.canary:
+            return ()
+        return tuple(
+            f"{canary.namespace}/{canary.name}"
+            for canary in self._cache.canaries()
+            if (self._statuses.group_status(canary.key) or canary.status).worker_image != self._worker_image
         )
 
     def _held_elsewhere(
@@ -82,8 +103,8 @@ class Observer:
             for other in self._cache.groups_with_workers(key[0])
             if other != key
             for worker in self._workers(other)
-            for name, holder in may_hold(worker).items()
-            if name in newcomers
+            for held, holder in may_hold(worker).items()
+            for name in (newcomers if held == ANY_CAMERA else newcomers & {held})
         }
 
     def _with_pending_status(self, camera: CameraView) -> CameraView:
@@ -118,6 +139,9 @@ class Observer:
             assignment=objects.secret.assignment if objects.secret is not None else None,
             released=objects.secret.released if objects.secret is not None else {},
             sized_for=objects.stateful_set.sized_for if objects.stateful_set is not None else None,
+            template=objects.stateful_set.template if objects.stateful_set is not None else None,
+            image=objects.stateful_set.image if objects.stateful_set is not None else "",
+            working_before=objects.stateful_set.working_before if objects.stateful_set is not None else None,
             secret_resource_version=objects.secret.resource_version if objects.secret is not None else None,
             secret_invalid=objects.secret is not None and objects.secret.assignment is None,
             stateful_set_fingerprint=objects.stateful_set.fingerprint if objects.stateful_set is not None else None,
@@ -126,7 +150,21 @@ class Observer:
             acknowledged_revision=health.acknowledged_revision,
             last_report_at=health.last_report_at,
             reachable_since=health.reachable_since,
+            behind_since=self._behind_since((key[0], name), objects, health.acknowledged_revision),
+            decode_reduced_to=health.decode_reduced_to,
         )
+
+    def _behind_since(self, worker: ObjectKey, objects: WorkerObjects, acknowledged: int) -> float | None:
+        """Since when the worker has not taken its assignment over, as far as this operator has seen."""
+        assignment = objects.secret.assignment if objects.secret is not None else None
+        if assignment is None or acknowledged >= assignment.revision:
+            self._behind.pop(worker, None)
+            return None
+        revision, since = self._behind.get(worker, (0, 0.0))
+        if revision != assignment.revision:
+            since = self._clock()
+            self._behind[worker] = (assignment.revision, since)
+        return since
 
     def _camera_health(self, namespace: str, workers: tuple[WorkerView, ...]) -> Mapping[str, CameraHealth]:
         reports: dict[str, CameraHealth] = {}

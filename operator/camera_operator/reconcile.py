@@ -15,6 +15,7 @@ from camera_operator.decide.settings import PlanSettings
 from camera_operator.errors import ConflictError, NotLeadingError, UnavailableError
 from camera_operator.health_poller import HealthPoller
 from camera_operator.metrics import Metrics
+from camera_operator.move_budget import MoveBudget
 from camera_operator.observe import Observer
 from camera_operator.status import StatusWriter
 from camera_operator.work_queue import QueueClosedError, WorkQueue
@@ -31,6 +32,7 @@ class Reconciler:
         observer: gathers.
         applier: writes workers.
         statuses: writes statuses.
+        moves: rations the moves that nothing forces.
         health: told which workers to follow.
         metrics: told the groups' numbers.
         plan_settings: for the decisions.
@@ -47,6 +49,7 @@ class Reconciler:
         observer: Observer,
         applier: Applier,
         statuses: StatusWriter,
+        moves: MoveBudget,
         health: HealthPoller,
         metrics: Metrics,
         plan_settings: PlanSettings,
@@ -59,6 +62,7 @@ class Reconciler:
         self._observer = observer
         self._applier = applier
         self._statuses = statuses
+        self._moves = moves
         self._health = health
         self._metrics = metrics
         self._settings = plan_settings
@@ -69,6 +73,7 @@ class Reconciler:
 
     def start_over(self) -> None:
         """Asks for a pass over every group: the cache is complete, or this process begins to lead."""
+        self._moves.start_over()
         for key in self._cache.group_keys():
             self._queue.add(key)
 
@@ -124,6 +129,7 @@ class Reconciler:
             self._forget(key)
             return ()
         plan = self._plan(observed, self._settings)
+        self._moves.spend(key, plan.moves)
         failures = await self._applier.apply(key, plan)
         if any(isinstance(failure.error, (NotLeadingError, ConflictError)) for failure in failures):
             return failures
@@ -131,8 +137,10 @@ class Reconciler:
             self._metrics.assignment_latency.observe(self._clock() - since)
         self._statuses.put(key, plan.group_status, _without(plan.camera_statuses, failures))
         self._report(key, observed, plan)
-        if plan.look_again_after is not None:
-            self._queue.add_after(key, plan.look_again_after)
+        waits = [plan.look_again_after, self._moves.next_after(key) if plan.wants_moves else None]
+        delays = [wait for wait in waits if wait is not None]
+        if delays:
+            self._queue.add_after(key, min(delays))
         else:
             self._queue.forget(key)
         if plan.writes or plan.deletions:
@@ -171,6 +179,7 @@ class Reconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._metrics.forget_group(key)
         self._queue.forget(key)
+        self._moves.forget(key)
         self._conflicts.pop(key, None)
 
 

@@ -99,9 +99,22 @@ class Settings:
     status_writes_per_second: int = _option(
         "status writes per second in the long run; the rest waits its turn, groups first",
         _integer(1, 10_000),
-        default=100,
+        default=300,
     )
-    status_write_burst: int = _option("status writes that may be made at once", _integer(1, 10_000), default=200)
+    status_write_burst: int = _option("status writes that may be made at once", _integer(1, 10_000), default=300)
+    runbook: str = _option(
+        "address of the page with a section for each fault, to which messages lead", default="docs/runbook.md"
+    )
+    moves_per_hour: int = _option(
+        "cameras per group that are moved in an hour at most to fill workers better or to share their load",
+        _integer(0, 10_000),
+        default=60,
+    )
+    failover_after_seconds: int = _option(
+        "seconds until the cameras of a lost worker go to others, in groups with failover Fast",
+        _integer(10, 86_400),
+        default=60,
+    )
     resync_seconds: int = _option(
         "seconds between two comparisons of the cache with a full LIST", _integer(10, 86_400), default=600
     )

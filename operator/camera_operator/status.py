@@ -95,8 +95,10 @@ def group_status_manifest(status: GroupStatusView) -> dict[str, Any]:
         "observedGeneration": status.observed_generation,
         "category": status.category,
         "cameras": dict(status.cameras),
-        "faults": dict(status.faults),
+        # An empty map that was not empty before becomes null in a server-side apply, and null is refused.
+        **({"faults": dict(status.faults)} if status.faults else {}),
         "workers": dict(status.workers),
+        "workerImage": status.worker_image,
         "selector": status.selector,
         "conditions": [_condition_manifest(condition) for condition in status.conditions],
     }
@@ -142,6 +144,7 @@ class StatusWriter:
         self._heap: list[tuple[tuple[int, int], Resource, ObjectKey]] = []
         self._count = itertools.count()
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._closed = False
 
     def __len__(self) -> int:
@@ -204,14 +207,14 @@ class StatusWriter:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            # One waits for the next token, the others for their turn.
+            async with self._turn:
+                while self._heap and (delay := self._bucket.take(self._clock())) > 0:
+                    await asyncio.sleep(delay)
             await self._write_next()
 
     async def _write_next(self) -> None:
-        delay = self._bucket.take(self._clock())
-        if delay > 0:
-            await asyncio.sleep(delay)
-            return
-        if not self._heap:
+        if self._closed or not self._heap:
             return
         _, resource, key = heapq.heappop(self._heap)
         pending = self._pending.get((resource, key))

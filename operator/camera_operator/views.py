@@ -6,18 +6,28 @@ Strings that repeat over thousands of objects are interned: a fleet has few grou
 import base64
 import binascii
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from camera_api.assignment import ASSIGNMENT_KEY, AssignedSource, Assignment, Credentials, SourceKind
+from camera_api.assignment import (
+    ASSIGNMENT_KEY,
+    VIEW_ACKNOWLEDGED,
+    AssignedSource,
+    Assignment,
+    Credentials,
+    Role,
+    SourceKind,
+)
 from camera_api.camera import CameraSpec, CameraState, Lifecycle, Source
 from camera_api.category import CameraCategorySpec
 from camera_api.conditions import ConditionStatus
 from camera_api.group import CameraGroupSpec
+from camera_api.quantities import parse_cpu, parse_memory
 from camera_operator.decide.model import (
     CameraStatusView,
     CameraView,
@@ -25,13 +35,19 @@ from camera_operator.decide.model import (
     ConditionView,
     GroupStatusView,
     GroupView,
+    ObjectKey,
     PodView,
+    ResizeRefusal,
+    Resources,
     SecretProblem,
 )
+from camera_operator.slim import slim_assignment, slim_source
 from camera_operator.specs import names
 
 Object = Mapping[str, Any]
 _intern = sys.intern
+#: Conditions that differ: those of one second or two, while all statuses of a large fleet are read or written.
+_CONDITIONS = 4096
 
 #: Name of the worker container's port that serves health and metrics.
 HTTP_PORT_NAME = "http"
@@ -65,7 +81,20 @@ class WorkerPartView:
     ref: WorkerRef
     uid: str
     fingerprint: str
-    sized_for: int | None = None  #: see ``WorkerView.sized_for``; StatefulSets only
+    # See ``WorkerView``; StatefulSets only.
+    sized_for: int | None = None
+    template: str | None = None
+    image: str = ""
+    working_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """A PodDisruptionBudget of the workers of one role."""
+
+    group: ObjectKey
+    role: Role
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +123,37 @@ def describe_invalid(error: ValidationError, root: str) -> str:
     return f"{root}.{path}: {first['msg']}" if path else f"{root}: {first['msg']}"
 
 
+@lru_cache(_CONDITIONS)
+def _condition(kind: str, status: str, reason: str, message: str, generation: int, since: str) -> ConditionView:
+    return ConditionView(
+        type=_intern(kind),
+        status=ConditionStatus(status),
+        reason=_intern(reason),
+        message=_intern(message),
+        observed_generation=generation,
+        last_transition_time=_intern(since),
+    )
+
+
+@lru_cache(_CONDITIONS)
+def _condition_list(*conditions: tuple[str, str, str, str, int, str]) -> tuple[ConditionView, ...]:
+    return tuple(_condition(*condition) for condition in conditions)
+
+
 def _conditions(raw: Iterable[Object]) -> tuple[ConditionView, ...]:
-    return tuple(
-        ConditionView(
-            type=_intern(str(condition["type"])),
-            status=ConditionStatus(condition["status"]),
-            reason=_intern(str(condition.get("reason", ""))),
-            message=_intern(str(condition.get("message", ""))),
-            observed_generation=int(condition.get("observedGeneration", 0)),
-            last_transition_time=_intern(str(condition.get("lastTransitionTime", ""))),
+    """Conditions; cameras that came into the same state in the same second share them."""
+    return _condition_list(
+        *(
+            (
+                str(condition["type"]),
+                str(condition["status"]),
+                str(condition.get("reason", "")),
+                str(condition.get("message", "")),
+                int(condition.get("observedGeneration", 0)),
+                str(condition.get("lastTransitionTime", "")),
+            )
+            for condition in raw
         )
-        for condition in raw
     )
 
 
@@ -160,16 +209,18 @@ def camera_view(raw: Object) -> CameraView:
     secret = spec.credentials_secret_ref if spec is not None else None
     return CameraView(
         namespace=_intern(metadata["namespace"]),
-        name=metadata["name"],
-        uid=metadata["uid"],
+        name=_intern(metadata["name"]),
+        uid=_intern(metadata["uid"]),
         generation=int(metadata.get("generation", 0)),
         deleting="deletionTimestamp" in metadata,
         group=_intern(str(raw_spec.get("group", ""))),
         lifecycle=spec.lifecycle if spec is not None else Lifecycle.ACTIVE,
-        source=source if invalid is None else None,
+        source=slim_source(source) if source is not None and invalid is None else None,
         credentials_secret=_intern(secret.name) if secret is not None else None,
         consent_expires_at=expires,
         tasks=tuple(spec.analytics.tasks) if spec is not None else (),
+        site=_intern(spec.location.site) if spec is not None and spec.location is not None else "",
+        acknowledged_view=(metadata.get("annotations") or {}).get(VIEW_ACKNOWLEDGED),
         status=camera_status(status),
         invalid=invalid,
     )
@@ -184,6 +235,7 @@ def group_status(status: Object) -> GroupStatusView:
             cameras={key: int(value) for key, value in (status.get("cameras") or {}).items()},
             faults={key: int(value) for key, value in (status.get("faults") or {}).items()},
             workers={key: int(value) for key, value in (status.get("workers") or {}).items()},
+            worker_image=_intern(status.get("workerImage", "")),
             selector=status.get("selector", ""),
             conditions=_conditions(status.get("conditions") or ()),
         )
@@ -236,7 +288,7 @@ def secret_view(raw: Object) -> WorkerSecretView | Credentials | SecretProblem:
     ref = worker_ref(metadata)
     if ref is not None:
         try:
-            assignment = Assignment.from_secret_text(base64.b64decode(data[ASSIGNMENT_KEY]))
+            assignment = slim_assignment(Assignment.from_secret_text(base64.b64decode(data[ASSIGNMENT_KEY])))
         except (KeyError, ValueError):
             # The exception quotes the content, so it is dropped here.
             assignment = None
@@ -265,8 +317,50 @@ def worker_part_view(raw: Object) -> WorkerPartView | None:
         ref,
         metadata["uid"],
         fingerprint=annotations.get(names.ANNOTATION_FINGERPRINT, ""),
-        sized_for=names.parse_sized_for(annotations.get(names.ANNOTATION_SIZED_FOR)),
+        sized_for=names.parse_count(annotations.get(names.ANNOTATION_SIZED_FOR)),
+        template=annotations.get(names.ANNOTATION_TEMPLATE),
+        image=_intern(_container((raw.get("spec") or {}).get("template") or {}).get("image") or ""),
+        working_before=names.parse_count(annotations.get(names.ANNOTATION_WORKING_BEFORE)),
     )
+
+
+def budget_view(raw: Object) -> BudgetView | None:
+    """A PodDisruptionBudget of a group's workers; None: it is somebody else's."""
+    metadata = raw["metadata"]
+    labels = metadata.get("labels") or {}
+    group, role = labels.get(names.LABEL_GROUP), labels.get(names.LABEL_ROLE)
+    if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY or not group or role not in set(Role):
+        return None
+    fingerprint = (metadata.get("annotations") or {}).get(names.ANNOTATION_FINGERPRINT, "")
+    return BudgetView((_intern(metadata["namespace"]), _intern(group)), Role(role), fingerprint)
+
+
+def _container(template: Object) -> Object:
+    """The first container of a pod or template; empty: there is none."""
+    containers: Sequence[Object] = (template.get("spec") or {}).get("containers") or ({},)
+    return containers[0]
+
+
+def _resources(amounts: Object) -> Resources | None:
+    """CPU and memory; None: one of them is not told, or cannot be read."""
+    try:
+        return Resources(parse_cpu(str(amounts["cpu"])), parse_memory(str(amounts["memory"])))
+    except (KeyError, ValueError):
+        return None
+
+
+def _memory(text: str | None) -> int | None:
+    try:
+        return parse_memory(str(text)) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _refusal(conditions: Iterable[Object]) -> ResizeRefusal | None:
+    pending = next((each for each in conditions if each.get("type") == "PodResizePending"), None)
+    if pending is None or pending.get("status") != "True":
+        return None
+    return ResizeRefusal.INFEASIBLE if pending.get("reason") == "Infeasible" else ResizeRefusal.DEFERRED
 
 
 def worker_pod_view(raw: Object) -> WorkerPodView | None:
@@ -281,6 +375,10 @@ def worker_pod_view(raw: Object) -> WorkerPodView | None:
         condition.get("type") == "Ready" and condition.get("status") == "True"
         for condition in status.get("conditions") or ()
     )
+    annotations = metadata.get("annotations") or {}
+    resources = _container(raw).get("resources") or {}
+    statuses: Sequence[Object] = status.get("containerStatuses") or ({},)
+    limit = _memory((resources.get("limits") or {}).get("memory"))
     pod = PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -288,6 +386,12 @@ def worker_pod_view(raw: Object) -> WorkerPodView | None:
         address=status.get("podIP") or "",
         ready=ready,
         terminating="deletionTimestamp" in metadata,
-        revision_annotation=(metadata.get("annotations") or {}).get(names.ANNOTATION_ASSIGNMENT_REVISION, ""),
+        revision_annotation=annotations.get(names.ANNOTATION_ASSIGNMENT_REVISION, ""),
+        template=annotations.get(names.ANNOTATION_TEMPLATE, ""),
+        requests=_resources(resources.get("requests") or {}),
+        allocated=_resources(statuses[0].get("allocatedResources") or {}),
+        memory_limit=limit,
+        refusal=_refusal(status.get("conditions") or ()),
+        fits=names.parse_count(annotations.get(names.ANNOTATION_FITS)),
     )
     return WorkerPodView(ref, pod, int(port))

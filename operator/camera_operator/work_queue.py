@@ -2,11 +2,13 @@
 
 ``Schedule`` decides and knows no clock; ``WorkQueue`` sleeps. The linger lets a burst of events (300 cameras applied
 at once) end in one pass instead of one per camera, and the cap keeps a stream of events from postponing work for ever.
+A lone event of a key that was left in peace before hardly waits: a burst shows by its second event.
 """
 
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ class QueueClosedError(Exception):
     """The queue gives out no more keys."""
 
 
-#: A pass starts this long after the last event.
+#: A pass starts this long after a lone event. ``kubectl apply`` of a file sends an object every few milliseconds.
+LINGER_ALONE = 0.02
+#: ... and this long after the last event of several, or soon after another pass.
 LINGER = 0.1
 #: ... but no later than this after the first.
 LINGER_AT_MOST = 0.5
@@ -39,12 +43,14 @@ class Schedule(Generic[Key]):
 
     def __init__(self, *, linger: float = LINGER, linger_at_most: float = LINGER_AT_MOST) -> None:
         self._linger = linger
+        self._linger_alone = min(linger, LINGER_ALONE)
         self._linger_at_most = linger_at_most
         self._waiting: dict[Key, _Waiting] = {}
         self._later: dict[Key, float] = {}
         self._running: dict[Key, float | None] = {}  # value: when it was asked for again while running
         self._failures: dict[Key, int] = {}
         self._not_before: dict[Key, float] = {}
+        self._ended: dict[Key, float] = {}  # when the last pass ended
         # Entries are not removed when a key becomes due at another time; those that do not match are skipped.
         self._heap: list[tuple[float, int, Key]] = []
         self._order = itertools.count()
@@ -60,7 +66,8 @@ class Schedule(Generic[Key]):
             return
         entry = self._waiting.get(key)
         if entry is None:
-            entry = self._waiting[key] = _Waiting(now, now + self._linger)
+            is_calm = now - self._ended.get(key, -math.inf) >= self._linger_at_most
+            entry = self._waiting[key] = _Waiting(now, now + (self._linger_alone if is_calm else self._linger))
         else:
             entry.due = min(now + self._linger, entry.first + self._linger_at_most)
         entry.due = max(entry.due, self._not_before.get(key, entry.due))
@@ -117,9 +124,11 @@ class Schedule(Generic[Key]):
     def forget(self, key: Key) -> None:
         """Drops the timer of a key that exists no more."""
         self._later.pop(key, None)
+        self._ended.pop(key, None)
 
     def _finish(self, key: Key, now: float) -> None:
         again = self._running.pop(key)
+        self._ended[key] = now
         if again is not None:
             self.add(key, now)
             # The time since when it waits is that of the first event, not of the end of the pass.

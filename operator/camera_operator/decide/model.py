@@ -13,7 +13,7 @@ from typing import Any
 from camera_api.analytics import TaskOverride
 from camera_api.assignment import AssignedSource, Assignment, Credentials, Role
 from camera_api.camera import CameraState, Lifecycle
-from camera_api.category import CameraCategorySpec
+from camera_api.category import CameraCategorySpec, DecodePolicy
 from camera_api.conditions import ConditionStatus
 from camera_api.group import CameraGroupSpec
 from camera_api.health import CameraHealth
@@ -61,6 +61,8 @@ class CameraView:
     credentials_secret: str | None
     consent_expires_at: datetime | None
     tasks: tuple[TaskOverride, ...] = ()
+    site: str = ""  #: spec.location.site; empty: not told
+    acknowledged_view: str | None = None  #: annotation ``VIEW_ACKNOWLEDGED``
     status: CameraStatusView = CameraStatusView()
     invalid: str | None = None  #: why the stored object cannot be used, naming the field; None: usable
 
@@ -79,6 +81,7 @@ class GroupStatusView:
     cameras: Mapping[str, int] = field(default_factory=dict)  #: by state in lower case, plus ``declared``
     faults: Mapping[str, int] = field(default_factory=dict)  #: faulty cameras by reason
     workers: Mapping[str, int] = field(default_factory=dict)  #: ingest, analytics, ready
+    worker_image: str = ""  #: that all workers run, their cameras having come back; empty: none yet
     selector: str = ""
     conditions: tuple[ConditionView, ...] = ()
 
@@ -117,17 +120,38 @@ class SecretProblem(StrEnum):
     INCOMPLETE = "SecretIncomplete"  #: lacks the key username or password, or one is not UTF-8
 
 
+class ResizeRefusal(StrEnum):
+    """Why kubelet does not give a pod what its specification requests: condition ``PodResizePending``."""
+
+    DEFERRED = "Deferred"  #: no room at present
+    INFEASIBLE = "Infeasible"  #: never on this node
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """CPU and memory of a worker's container."""
+
+    cpu: int  #: millicores
+    memory: int  #: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class PodView:
     """A worker's pod."""
 
     name: str
     uid: str
-    node: str
+    node: str  #: empty: no node has room for it yet
     address: str  #: pod IP; empty: none yet
     ready: bool
     terminating: bool
     revision_annotation: str  #: assignment revision that the pod was last nudged for; empty: none
+    template: str = ""  #: annotation with the hash of the template that it was made from, sizes apart
+    requests: Resources | None = None  #: of its specification; None: not known
+    allocated: Resources | None = None  #: what kubelet has granted; None: not known
+    memory_limit: int | None = None  #: bytes
+    refusal: ResizeRefusal | None = None  #: of the latest resize
+    fits: int | None = None  #: annotation: cameras that its node has room for; None: nothing has been refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +172,12 @@ class WorkerView:
     reachable_since: float | None = None  #: monotonic seconds since when this operator tries to reach the worker
     #: Cameras taken from the worker, each with the revision that took it: in the same Secret as the assignment.
     released: Mapping[str, int] = field(default_factory=dict)
-    sized_for: int | None = None  #: cameras that the StatefulSet's requests are for; None: not known
+    sized_for: int | None = None  #: cameras that the template's requests are for; None: not known
+    template: str | None = None  #: hash of the StatefulSet's template, sizes apart; None: no StatefulSet
+    image: str = ""  #: of the StatefulSet's template
+    working_before: int | None = None  #: cameras that worked when the template was last changed; None: none was
+    behind_since: float | None = None  #: monotonic seconds since when the assignment is not taken over; None: it is
+    decode_reduced_to: DecodePolicy | None = None  #: as an overloaded worker reports it; None: it is not overloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +196,32 @@ class Observed:
     monotonic_now: float  #: seconds: for ages
     #: Worker by camera name: cameras that workers of the namespace's other groups may still watch.
     held_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    #: Fingerprint of each role's PodDisruptionBudget; None: there is none.
+    budgets: Mapping[Role, str | None] = field(default_factory=dict)
+    #: Canary groups, as namespace/name, whose workers do not all run the present image yet.
+    canaries_waiting: tuple[str, ...] = ()
+    moves_allowed: int = 0  #: cameras that may be moved now although nothing forces them to
+
+
+@dataclass(frozen=True, slots=True)
+class PodResize:
+    """Other requests for a pod that goes on running."""
+
+    pod: str
+    resources: Mapping[str, Any]  #: requests and limits of the container, as in a manifest
+
+
+@dataclass(frozen=True, slots=True)
+class PodReplacement:
+    """A pod that is to be deleted, so that its StatefulSet makes another one from the present template."""
+
+    pod: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerWrite:
-    """Objects of one worker that are to be applied, in this order: Secret, Service, StatefulSet, pod annotation."""
+    """What is to be done about one worker, in this order: Secret, pod annotations, Service, StatefulSet, the rest."""
 
     worker: str
     reason: str  #: one sentence for the log
@@ -181,6 +231,9 @@ class WorkerWrite:
     service: Mapping[str, Any] | None = None
     stateful_set: Mapping[str, Any] | None = None
     nudge_pods: tuple[str, ...] = ()  #: pods whose annotation is patched, so that kubelet delivers the Secret at once
+    fits: Mapping[str, int] = field(default_factory=dict)  #: by pod: see ``PodView.fits``
+    resizes: tuple[PodResize, ...] = ()
+    replacements: tuple[PodReplacement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +242,9 @@ class Plan:
 
     writes: tuple[WorkerWrite, ...] = ()
     deletions: tuple[str, ...] = ()  #: workers whose objects are deleted
+    budgets: tuple[Mapping[str, Any], ...] = ()  #: PodDisruptionBudgets to apply
+    moves: int = 0  #: cameras that are taken from a worker although nothing forces them to
+    wants_moves: bool = False  #: whether cameras are to move so, be it that they may not yet
     camera_statuses: Mapping[ObjectKey, CameraStatusView] = field(default_factory=dict)  #: only those that differ
     group_status: GroupStatusView | None = None  #: None: as it is
     look_again_after: float | None = None  #: seconds until time alone changes something; None: never
@@ -196,4 +252,6 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether the plan asks for no write at all."""
-        return not (self.writes or self.deletions or self.camera_statuses or self.group_status is not None)
+        return not (
+            self.writes or self.deletions or self.budgets or self.camera_statuses or self.group_status is not None
+        )

@@ -1,14 +1,21 @@
 """One pass over a group: accept, place, tell the workers, say what is known."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from camera_api.assignment import Role
 from camera_api.health import Verdict
 from camera_operator.decide import status
 from camera_operator.decide.acceptance import reject
+from camera_operator.decide.assignments import Relay, Terms, relay
+from camera_operator.decide.failover import may_fail_over
 from camera_operator.decide.maintenance import group_maintenance, maintenance_end
 from camera_operator.decide.model import CameraStatusView, GroupStatusView, Observed, Plan
 from camera_operator.decide.settings import PlanSettings
+from camera_operator.decide.status import Watch
 from camera_operator.decide.times import format_time
 from camera_operator.decide.workers import Rejections, WorkerSteps, plan_workers
+from camera_operator.specs.worker import HTTP_PORT, disruption_budget, fingerprint
 
 #: Seconds until a camera that waits for a worker of another group is looked at again: nothing of this group tells.
 _ELSEWHERE_AFTER = 1.0
@@ -26,31 +33,71 @@ def make_plan(observed: Observed, settings: PlanSettings) -> Plan:
         settings: of the operator.
     """
     rejections = {camera.name: reject(camera, observed) for camera in observed.cameras}
-    ingest = plan_workers(observed, Role.INGEST, rejections, settings)
-    watches = {
-        worker.name: status.watch(worker, observed.monotonic_now, settings)
-        for worker in observed.workers
-        if worker.role is Role.INGEST
-    }
+    watches = {worker.name: status.watch(worker, observed.monotonic_now, settings) for worker in observed.workers}
+    steps = _plan_roles(observed, rejections, watches, settings)
+    ingest = steps.get(Role.INGEST, WorkerSteps())
     statuses = _camera_statuses(observed, rejections, ingest, watches, settings)
     return Plan(
-        writes=tuple(ingest.writes),
-        deletions=tuple(ingest.deletions),
+        writes=tuple(write for each in steps.values() for write in each.writes),
+        deletions=tuple(name for each in steps.values() for name in each.deletions),
+        budgets=_budgets(observed, steps),
+        moves=sum(each.moves for each in steps.values()),
+        wants_moves=any(each.wants_moves for each in steps.values()),
         camera_statuses={
             camera.key: statuses[camera.name]
             for camera in observed.cameras
             if camera.name in statuses and statuses[camera.name] is not camera.status
         },
-        group_status=_group_status(observed, statuses, ingest),
+        group_status=_group_status(observed, statuses, steps, settings),
         look_again_after=_look_again_after(observed, watches, ingest, settings),
     )
+
+
+def _plan_roles(
+    observed: Observed, rejections: Rejections, watches: Mapping[str, Watch], settings: PlanSettings
+) -> dict[Role, WorkerSteps]:
+    """The workers of each role: first those that pull the cameras, then those that read from them."""
+    steps: dict[Role, WorkerSteps] = {}
+    for role in sorted(settings.roles, key=list(Role).index):
+        terms = _terms(observed, role, _relays(observed, steps) if role is Role.ANALYTICS else {})
+        steps[role] = plan_workers(observed, terms, role, rejections, watches, settings)
+    return steps
+
+
+def _terms(observed: Observed, role: Role, relays: Mapping[str, Relay]) -> Terms | None:
+    if observed.category is None or observed.group is None:
+        return None
+    is_maintenance = group_maintenance(observed.group, observed.now) is not None
+    return Terms(role, observed.category.spec, maintenance=is_maintenance, relays=relays)
+
+
+def _relays(observed: Observed, steps: Mapping[Role, WorkerSteps]) -> dict[str, Relay]:
+    """Where analytics workers read each camera, after this pass."""
+    ingest = steps.get(Role.INGEST, WorkerSteps())
+    assignments = {worker.name: worker.assignment for worker in observed.workers}
+    assignments |= {write.worker: write.assignment for write in ingest.writes if write.assignment is not None}
+    return {
+        camera: relay(observed.namespace, camera, worker, HTTP_PORT, assignment.bearer_token)
+        for camera, worker in ingest.worker_of.items()
+        if (assignment := assignments.get(worker)) is not None
+    }
+
+
+def _budgets(observed: Observed, steps: Mapping[Role, WorkerSteps]) -> tuple[Mapping[str, Any], ...]:
+    """PodDisruptionBudgets of roles that have workers, where they differ. The group's end takes them along."""
+    group = observed.group
+    if group is None or group.deleting or group.spec.paused:
+        return ()
+    wanted = [disruption_budget(group, role) for role, each in steps.items() if each.needed]
+    standing = set(observed.budgets.values())
+    return tuple(budget for budget in wanted if fingerprint(budget) not in standing)
 
 
 def _camera_statuses(
     observed: Observed,
     rejections: Rejections,
     steps: WorkerSteps,
-    watches: dict[str, status.Watch],
+    watches: Mapping[str, Watch],
     settings: PlanSettings,
 ) -> dict[str, CameraStatusView]:
     """Status by name of all cameras that are not being deleted."""
@@ -62,35 +109,46 @@ def _camera_statuses(
         maintenance=group_maintenance(group, observed.now) if group is not None else None,
         now=format_time(observed.now),
     )
-    known = {name: watches.get(name) or status.starting(name) for name in set(steps.worker_of.values())}
+    holders = {*steps.worker_of.values(), *steps.waiting.values()}
+    known = {name: watches.get(name) or status.starting(name) for name in holders}
     statuses = {}
     for camera in observed.cameras:
         if camera.deleting:
             continue
         name = camera.name
-        worker = steps.worker_of.get(name)
+        worker, holder = steps.worker_of.get(name), steps.waiting.get(name)
         statuses[name] = status.camera_status(
             camera,
             rejections[name],
             known[worker] if worker is not None else None,
-            steps.waiting.get(name),
+            known[holder] if holder is not None else None,
             shared,
         )
     return statuses
 
 
 def _group_status(
-    observed: Observed, statuses: dict[str, CameraStatusView], steps: WorkerSteps
+    observed: Observed,
+    statuses: dict[str, CameraStatusView],
+    steps: Mapping[Role, WorkerSteps],
+    settings: PlanSettings,
 ) -> GroupStatusView | None:
     group = observed.group
     if group is None or group.deleting:
         return None
-    wanted = status.group_status(observed, group, statuses=statuses, workers=steps.needed)
+    wanted = status.group_status(
+        observed,
+        group,
+        statuses=statuses,
+        needed={role: each.needed for role, each in steps.items()},
+        rollouts={role: each.rollout for role, each in steps.items()},
+        worker_image=settings.worker_image,
+    )
     return None if wanted is group.status else wanted
 
 
 def _look_again_after(
-    observed: Observed, watches: dict[str, status.Watch], steps: WorkerSteps, settings: PlanSettings
+    observed: Observed, watches: Mapping[str, Watch], steps: WorkerSteps, settings: PlanSettings
 ) -> float | None:
     """Seconds until time alone changes something; None: never."""
     moments = [camera.consent_expires_at for camera in observed.cameras if camera.consent_expires_at is not None]
@@ -99,6 +157,11 @@ def _look_again_after(
         moments.append(end)
     waits = [(moment - observed.now).total_seconds() for moment in moments if moment > observed.now]
     waits.extend(each.changes_after for each in watches.values() if each.changes_after is not None)
+    waits.extend(
+        settings.failover_after - watches[worker.name].silent_for
+        for worker in observed.workers
+        if may_fail_over(worker, observed.group) and watches[worker.name].silent_for < settings.failover_after
+    )
     if any(health.verdict is Verdict.CONNECTING for health in observed.health.values()):
         waits.append(settings.worker_lost_after)
     if not steps.waiting.keys().isdisjoint(observed.held_elsewhere):

@@ -28,9 +28,17 @@ def has_acknowledged(worker: WorkerView, revision: int) -> bool:
     return acknowledged >= revision
 
 
+def is_unscheduled(worker: WorkerView) -> bool:
+    """Whether nothing of the worker runs anywhere: it has no pod, or no node has taken it.
+
+    A pod that is taken by a node later mounts the Secret as it is then.
+    """
+    return all(not pod.node for pod in worker.pods)
+
+
 def in_force(worker: WorkerView) -> frozenset[str]:
     """Names of cameras that were taken from the worker and that it may still watch."""
-    if not worker.pods:
+    if is_unscheduled(worker):
         return frozenset()
     if worker.assignment is None:
         return frozenset({ANY_CAMERA})

@@ -1,27 +1,28 @@
 """What the workers of one role need: who stays, who goes where, which objects differ."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from camera_api.assignment import AssignedCamera, Role
+from camera_api.health import CameraHealth, Verdict
 from camera_operator.conditions import Reason, Rejection
 from camera_operator.decide.acceptance import must_let_go, wants_watching
-from camera_operator.decide.assignments import Terms, assigned_camera, next_assignment, terms
-from camera_operator.decide.maintenance import group_maintenance
+from camera_operator.decide.assignments import Terms, assigned_camera
+from camera_operator.decide.failover import abandoned, unschedulable
 from camera_operator.decide.model import CameraView, GroupView, Observed, WorkerView, WorkerWrite
-from camera_operator.decide.placement import Bin, Newcomer, place, surplus
-from camera_operator.decide.releases import ANY_CAMERA, in_force, next_record
+from camera_operator.decide.moves import Departures, departures
+from camera_operator.decide.placement import Bin, Newcomer, Placement, place, surplus
+from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force
+from camera_operator.decide.rollout import Replica, Rollout, next_step
 from camera_operator.decide.settings import PlanSettings
-from camera_operator.specs.worker import (
-    Manifest,
-    fingerprint,
-    worker_secret,
-    worker_service,
-    worker_stateful_set,
-)
+from camera_operator.decide.sizing import ONE, Load, camera_load, sizing_of, total
+from camera_operator.decide.status import Watch
+from camera_operator.decide.writes import WriteBuilder
 
 Rejections = Mapping[str, Rejection | None]  #: by camera name
+Kept = dict[str, list[AssignedCamera]]  #: by worker: the cameras that it keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,118 +34,355 @@ class WorkerSteps:
     needed: Sequence[str] = ()  #: names of the workers that stay or are made
     worker_of: Mapping[str, str] = field(default_factory=dict)  #: by camera name
     waiting: Mapping[str, str] = field(default_factory=dict)  #: see ``Placement.waiting``
+    rollout: Rollout = Rollout()
+    moves: int = 0  #: cameras that are taken from a worker although nothing forces them to
+    wants_moves: bool = False  #: whether more are to follow
 
 
-def plan_workers(observed: Observed, role: Role, rejections: Rejections, settings: PlanSettings) -> WorkerSteps:
+def plan_workers(
+    observed: Observed,
+    terms: Terms | None,
+    role: Role,
+    rejections: Rejections,
+    watches: Mapping[str, Watch],
+    settings: PlanSettings,
+) -> WorkerSteps:
     """Plans the workers of one role.
 
     A group that is being deleted, or is gone, gets nothing: its workers belong to it and the garbage collector takes
     them. Nor are they deleted here, where a group that merely was not seen would lose all its workers.
+
+    Args:
+        observed: the group.
+        terms: what its cameras share in this role; None: the category does not exist.
+        role: of the workers.
+        rejections: of all cameras.
+        watches: what is known of each worker.
+        settings: of the operator.
     """
     group = observed.group
     if group is None or group.deleting:
         return WorkerSteps()
-    workers = [worker for worker in observed.workers if worker.role is role]
-    cameras = {camera.name: camera for camera in observed.cameras}
-    builder = _Builder(observed, group, role, settings, _terms(observed, group))
-    staying = _staying(workers, cameras, builder, rejections)
-    if group.spec.paused:
-        return _paused_steps(workers, staying, builder)
-    present = [worker for worker in workers if not _is_leftover(worker)]
-    worker_of = {camera.name: worker for worker, kept in staying.items() for camera in kept}
-    placement = place(
-        [Bin(worker.name, worker.ordinal, len(staying[worker.name])) for worker in present],
-        _newcomers(observed, workers, rejections, worker_of),
-        group=group.name,
-        role=role,
-        capacity=observed.category.spec.ingest.max_cameras_per_worker if observed.category is not None else 0,
-        min_workers=_min_workers(observed, group, present),
-        taken_ordinals={worker.ordinal for worker in workers},
-    )
-    needless = surplus(placement.bins, group.spec.min_workers)
-    existing = {worker.name: worker for worker in workers}
-    writes = []
-    for each in placement.bins:
-        content = builder.content(staying.get(each.name, ()), (cameras[name] for name in each.newcomers))
-        write = builder.write(each.name, existing.get(each.name), content, is_needed=each.name not in needless)
-        if write is not None:
-            writes.append(write)
-        worker_of.update(dict.fromkeys(each.newcomers, each.name))
-    written = {write.worker for write in writes}
-    return WorkerSteps(
-        writes=writes,
-        deletions=[worker.name for worker in workers if _can_go(worker, needless - written)],
-        needed=[each.name for each in placement.bins if each.name not in needless],
-        worker_of=worker_of,
-        waiting=placement.waiting,
-    )
+    return _Pass(observed, group, terms, role, rejections, watches, settings).steps()
 
 
-def _staying(
-    workers: Iterable[WorkerView], cameras: Mapping[str, CameraView], builder: "_Builder", rejections: Rejections
-) -> dict[str, list[AssignedCamera]]:
-    """By worker, the cameras that it keeps, as it is to be told of them from now on."""
-    observed, shared, paused = builder.observed, builder.shared, builder.group.spec.paused
-    seen: set[str] = set()
-    result: dict[str, list[AssignedCamera]] = {}
-    for worker in workers:
-        kept: list[AssignedCamera] = []
-        for standing in worker.assignment.cameras if worker.assignment is not None else ():
-            name = standing.name
-            camera = cameras.get(name)
-            rejection = rejections.get(name)
-            if name in seen:
-                # Two workers cannot get the same camera; should they have it, the first one keeps it.
-                continue
-            if paused:
-                if rejection is not None and rejection.reason is Reason.CONSENT_EXPIRED:
+class _Pass:
+    """One pass over the workers of one role: what it works out on the way."""
+
+    def __init__(
+        self,
+        observed: Observed,
+        group: GroupView,
+        terms: Terms | None,
+        role: Role,
+        rejections: Rejections,
+        watches: Mapping[str, Watch],
+        settings: PlanSettings,
+    ) -> None:
+        self.observed = observed
+        self.group = group
+        self.terms = terms
+        self.role = role
+        self.rejections = rejections
+        self.watches = watches
+        self.workers = [worker for worker in observed.workers if worker.role is role]
+        self.cameras = {camera.name: camera for camera in observed.cameras}
+        self.abandoned = abandoned(self.workers, watches, group.spec.failover, settings)
+        self.unschedulable = unschedulable(self.workers, watches, settings)
+        epochs = [each.assignment.epoch for each in self.workers if each.name in self.abandoned and each.assignment]
+        self.epoch = max(epochs, default=0) + 1
+        self.builder = WriteBuilder(observed, group, role, terms, settings)
+
+    def steps(self) -> WorkerSteps:
+        """The plan."""
+        kept = self._kept()
+        if self.group.spec.paused:
+            return self._paused_steps(kept)
+        present = [worker for worker in self.workers if not _is_leftover(worker)]
+        loads = {
+            name: {entry.name: self._load_of(self.cameras.get(entry.name)) for entry in entries}
+            for name, entries in kept.items()
+        }
+        bins = [self._bin(worker, kept[worker.name], loads[worker.name]) for worker in present]
+        rollout = next_step([self._replica(worker) for worker in present])
+        departing = self._leave_unscheduled(bins, kept, loads)
+        newcomers = self._newcomers(kept, departing)
+        leaving = self._departures(bins, loads, newcomers, rollout)
+        for each in bins:
+            each.closed = each.closed or each.name == leaving.closed
+            _take_away(each, kept, loads, leaving.leaving.get(each.name, ()))
+        if leaving.leaving:
+            departing |= {name: worker for worker, names in leaving.leaving.items() for name in names}
+            newcomers = self._newcomers(kept, departing)
+        placement = place(
+            bins,
+            newcomers,
+            group=self.group.name,
+            role=self.role,
+            capacity=self._capacity(),
+            min_workers=self._min_workers(present),
+            taken_ordinals={worker.ordinal for worker in self.workers},
+        )
+        return self._carry_out(placement, kept, rollout, leaving)
+
+    def _carry_out(
+        self,
+        placement: Placement,
+        kept: Mapping[str, Sequence[AssignedCamera]],
+        rollout: Rollout,
+        leaving: Departures,
+    ) -> WorkerSteps:
+        bins = placement.bins
+        needless = surplus(bins, self._wanted_workers())
+        existing = {worker.name: worker for worker in self.workers}
+        worker_of = {camera.name: worker for worker, entries in kept.items() for camera in entries}
+        writes = []
+        for each in bins:
+            worker = existing.get(each.name)
+            newcomers = [self.cameras[name] for name in each.newcomers]
+            content = self.builder.content(kept.get(each.name, ()), newcomers)
+            write = self.builder.write(
+                each.name,
+                worker,
+                content,
+                load=each.load,
+                is_needed=each.name not in needless,
+                may_replace=each.name in rollout.allowed,
+                working=self._working(worker) if worker is not None else 0,
+                is_known=worker is not None and self._is_known(worker),
+                epoch=1 if each.name in self.abandoned else self.epoch,
+            )
+            if write is not None:
+                writes.append(write)
+            worker_of.update(dict.fromkeys(each.newcomers, each.name))
+        written = {write.worker for write in writes}
+        return WorkerSteps(
+            writes=writes,
+            deletions=[worker.name for worker in self.workers if _can_go(worker, needless - written)],
+            needed=[each.name for each in bins if each.name not in needless],
+            worker_of=worker_of,
+            waiting=placement.waiting,
+            rollout=rollout,
+            moves=leaving.count,
+            wants_moves=leaving.wanted,
+        )
+
+    def _kept(self) -> Kept:
+        """The cameras that each worker keeps, as it is to be told of them from now on."""
+        terms, paused = self.terms, self.group.spec.paused
+        seen: set[str] = set()
+        result: Kept = {}
+        for worker in self.workers:
+            kept: list[AssignedCamera] = []
+            entries = worker.assignment.cameras if worker.assignment is not None else ()
+            for standing in entries if worker.name not in self.abandoned or paused else ():
+                name = standing.name
+                camera = self.cameras.get(name)
+                rejection = self.rejections.get(name)
+                if name in seen:
+                    # Two workers cannot get the same camera; should they have it, the first one keeps it.
                     continue
-                kept.append(standing)
-            elif camera is None or must_let_go(camera, rejection):
+                if paused:
+                    if rejection is not None and rejection.reason is Reason.CONSENT_EXPIRED:
+                        continue
+                    kept.append(standing)
+                elif camera is None or must_let_go(camera, rejection):
+                    continue
+                elif rejection is not None or terms is None:
+                    kept.append(standing)
+                elif not terms.concerns(camera):
+                    continue
+                else:
+                    kept.append(assigned_camera(camera, self.observed, terms, standing))
+                seen.add(name)
+            result[worker.name] = kept
+        return result
+
+    def _newcomers(self, kept: Kept, departing: Mapping[str, str]) -> list[Newcomer]:
+        """Cameras that are to be watched and that no worker has, each with the workers that may not have let go of it.
+
+        Args:
+            kept: what the workers keep.
+            departing: worker by camera name: cameras that this pass takes from a worker.
+        """
+        terms = self.terms
+        if terms is None:
+            # Without the category nobody knows what to tell a worker.
+            return []
+        held: dict[str, set[str]] = {}
+        for worker in self.workers:
+            if worker.name not in self.abandoned:
+                for name in in_force(worker):
+                    held.setdefault(name, set()).add(worker.name)
+        anything = held.pop(ANY_CAMERA, set())
+        placed = {camera.name for entries in kept.values() for camera in entries}
+        newcomers = []
+        for camera in self.observed.cameras:
+            name = camera.name
+            if name in placed or self.rejections[name] is not None or not wants_watching(camera):
                 continue
-            elif rejection is not None or shared is None:
-                kept.append(standing)
-            else:
-                kept.append(assigned_camera(camera, observed, shared, standing))
-            seen.add(name)
-        result[worker.name] = kept
-    return result
+            if not terms.concerns(camera) or not terms.can_start(camera):
+                continue
+            held_by = anything | held.get(name, set())
+            if self.role is Role.INGEST and name in self.observed.held_elsewhere:
+                held_by.add(self.observed.held_elsewhere[name])
+            if name in departing:
+                held_by.add(departing[name])
+            last = camera.status.worker if self.role is Role.INGEST else ""
+            newcomers.append(Newcomer(name, last, held_by, self._load_of(camera), camera.site))
+        return newcomers
+
+    def _paused_steps(self, kept: Kept) -> WorkerSteps:
+        """Everything stays as it is, but no camera is watched against its owner's will."""
+        writes = (
+            self.builder.write(
+                worker.name, worker, kept[worker.name], load=Load(), is_needed=False, may_replace=False, working=0
+            )
+            for worker in self.workers
+            if worker.assignment is not None
+        )
+        return WorkerSteps(
+            writes=[write for write in writes if write is not None],
+            needed=[worker.name for worker in self.workers if not _is_leftover(worker)],
+            worker_of={camera.name: worker for worker, entries in kept.items() for camera in entries},
+        )
+
+    # Loads
+
+    def _capacity(self) -> int:
+        if self.terms is None:
+            return 0
+        return sizing_of(self.terms.category, self.role).max_cameras_per_worker
+
+    def _load_of(self, camera: CameraView | None) -> Load:
+        health = self.observed.health.get(camera.uid) if camera is not None else None
+        if self.terms is None or health is None or health.stream is None:
+            return ONE
+        return camera_load(self.role, self.terms.decode, health.stream)
+
+    def _bin(self, worker: WorkerView, entries: Iterable[AssignedCamera], loads: Mapping[str, Load]) -> Bin:
+        limits = [pod.fits for pod in worker.pods if pod.fits is not None and not pod.terminating]
+        sites = Counter(camera.site for each in entries if (camera := self.cameras.get(each.name)) is not None)
+        return Bin(
+            worker.name,
+            worker.ordinal,
+            load=total(loads.values()),
+            capacity=min([self._capacity(), *limits]),
+            limit=min(limits, default=None),
+            closed=worker.name in self.abandoned,
+            sites=sites,
+        )
+
+    # Leaving
+
+    def _leave_unscheduled(
+        self, bins: Sequence[Bin], kept: Kept, loads: Mapping[str, dict[str, Load]]
+    ) -> dict[str, str]:
+        """Takes from workers that no node has room for as many cameras as the others have room for.
+
+        Returns:
+            Worker by name of the cameras that leave.
+        """
+        left: dict[str, str] = {}
+        if not self.unschedulable:
+            return left
+        spare = sum(
+            int(each.capacity - each.load.size)
+            for each in bins
+            if each.name not in self.unschedulable and not each.closed and each.load.fits(each.capacity)
+        )
+        for each in bins:
+            if each.name in self.unschedulable and spare > 0:
+                each.closed = True
+                names = sorted(loads[each.name])[:spare]
+                spare -= len(names)
+                _take_away(each, kept, loads, names)
+                left |= dict.fromkeys(names, each.name)
+        return left
+
+    def _departures(
+        self,
+        bins: Sequence[Bin],
+        loads: Mapping[str, Mapping[str, Load]],
+        newcomers: Sequence[Newcomer],
+        rollout: Rollout,
+    ) -> Departures:
+        """Which cameras are moved for the good of the whole; none while anything is not in good order."""
+        is_calm = (
+            self.terms is not None
+            and rollout.is_complete
+            and not any(newcomer.held_by for newcomer in newcomers)
+            and all(self.watches[each.name].reports for each in bins)
+        )
+        # Asked even when none may move: a worker that is being emptied must get no camera meanwhile.
+        found = departures(
+            [each for each in bins if not each.closed],
+            loads,
+            newcomers,
+            min_workers=self._wanted_workers(),
+            allowed=self.observed.moves_allowed if is_calm else 0,
+        )
+        known = {worker.name for worker in self.workers if worker.assignment is not None}
+        # Cameras of a worker whose record is lost go back to it: it watches them.
+        return found if found.closed in {"", *known} else Departures()
+
+    # Rollout
+
+    def _replica(self, worker: WorkerView) -> Replica:
+        live = [pod for pod in worker.pods if not pod.terminating]
+        template = self.builder.template(worker.name)
+        revision = worker.assignment.revision if worker.assignment is not None else 0
+        is_current = template is None or (
+            (worker.stateful_set_fingerprint is None or worker.template == template)
+            and all(pod.template == template for pod in live)
+        )
+        return Replica(
+            name=worker.name,
+            is_current=is_current,
+            is_down=not any(pod.ready for pod in live),
+            is_held=bool(self.observed.canaries_waiting) and worker.image != self.builder.image,
+            is_reporting=self.watches[worker.name].reports and has_acknowledged(worker, revision),
+            cameras=len(worker.assignment.cameras) if worker.assignment is not None else 0,
+            working=self._working(worker),
+            working_before=worker.working_before,
+        )
+
+    def _working(self, worker: WorkerView) -> int:
+        reports = self._reports(worker)
+        return sum(report is not None and report.verdict is Verdict.WORKING for report in reports)
+
+    def _is_known(self, worker: WorkerView) -> bool:
+        """Whether the worker has reported what its cameras send, so far as they send."""
+        return worker.acknowledged_revision > 0 and all(
+            report is not None and (report.stream is not None or report.verdict is Verdict.FAULTY)
+            for report in self._reports(worker)
+        )
+
+    def _reports(self, worker: WorkerView) -> list[CameraHealth | None]:
+        entries = worker.assignment.cameras if worker.assignment is not None else ()
+        return [self.observed.health.get(entry.uid) for entry in entries]
+
+    # Numbers of workers
+
+    def _wanted_workers(self) -> int:
+        """Workers that the group wants at least; nobody scales analytics workers by hand."""
+        return self.group.spec.min_workers if self.role is Role.INGEST else 0
+
+    def _min_workers(self, present: Sequence[WorkerView]) -> int:
+        # Without the category nothing can be made.
+        return self._wanted_workers() if self.terms is not None else min(self._wanted_workers(), len(present))
 
 
-def _terms(observed: Observed, group: GroupView) -> Terms | None:
-    if observed.category is None:
-        return None
-    return terms(observed.category.spec, maintenance=group_maintenance(group, observed.now) is not None)
-
-
-def _newcomers(
-    observed: Observed, workers: Sequence[WorkerView], rejections: Rejections, placed: Mapping[str, str]
-) -> list[Newcomer]:
-    """Cameras that are to be watched and that no worker has, each with the workers that may not have let go of it."""
-    held: dict[str, set[str]] = {}
-    for worker in workers:
-        for name in in_force(worker):
-            held.setdefault(name, set()).add(worker.name)
-    anything = held.pop(ANY_CAMERA, set())
-    newcomers = []
-    for camera in observed.cameras:
-        if camera.name in placed or rejections[camera.name] is not None or not wants_watching(camera):
-            continue
-        held_by = anything | held.get(camera.name, set())
-        if camera.name in observed.held_elsewhere:
-            held_by.add(observed.held_elsewhere[camera.name])
-        newcomers.append(Newcomer(camera.name, camera.status.worker, held_by))
-    return newcomers
+def _take_away(each: Bin, kept: Kept, loads: Mapping[str, dict[str, Load]], names: Iterable[str]) -> None:
+    gone = set(names)
+    kept[each.name] = [entry for entry in kept[each.name] if entry.name not in gone]
+    for name in gone:
+        each.load -= loads[each.name].pop(name)
 
 
 def _is_leftover(worker: WorkerView) -> bool:
     """Whether the worker was deleted, and only its pods or its Service are still there."""
     return worker.assignment is None and worker.stateful_set_fingerprint is None and not worker.secret_invalid
-
-
-def _min_workers(observed: Observed, group: GroupView, present: Sequence[WorkerView]) -> int:
-    # Without the category nothing can be made.
-    return group.spec.min_workers if observed.category is not None else min(group.spec.min_workers, len(present))
 
 
 def _can_go(worker: WorkerView, needless: AbstractSet[str]) -> bool:
@@ -153,160 +391,3 @@ def _can_go(worker: WorkerView, needless: AbstractSet[str]) -> bool:
         return worker.service_fingerprint is not None
     is_empty = worker.assignment is None or not worker.assignment.cameras
     return worker.name in needless and is_empty and not in_force(worker)
-
-
-def _paused_steps(
-    workers: Sequence[WorkerView],
-    staying: Mapping[str, Sequence[AssignedCamera]],
-    builder: "_Builder",
-) -> WorkerSteps:
-    """Everything stays as it is, but no camera is watched against its owner's will."""
-    writes = (
-        builder.write(worker.name, worker, staying[worker.name], is_needed=False)
-        for worker in workers
-        if worker.assignment is not None
-    )
-    return WorkerSteps(
-        writes=[write for write in writes if write is not None],
-        needed=[worker.name for worker in workers if not _is_leftover(worker)],
-        worker_of={camera.name: worker for worker, kept in staying.items() for camera in kept},
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    """Makes the writes of one group's workers."""
-
-    observed: Observed
-    group: GroupView
-    role: Role
-    settings: PlanSettings
-    shared: Terms | None  #: None: there is no category
-
-    def content(self, staying: Sequence[AssignedCamera], newcomers: Iterable[CameraView]) -> Sequence[AssignedCamera]:
-        """The cameras of a worker, sorted by name."""
-        if self.shared is None:
-            return staying
-        added = [assigned_camera(camera, self.observed, self.shared) for camera in newcomers]
-        return sorted([*staying, *added], key=lambda camera: camera.name) if added else staying
-
-    def write(
-        self, name: str, worker: WorkerView | None, cameras: Sequence[AssignedCamera], *, is_needed: bool
-    ) -> WorkerWrite | None:
-        """What of a worker is missing or differs; None: nothing.
-
-        Args:
-            name: of the worker.
-            worker: what exists of it; None: nothing.
-            cameras: all that it is to watch, sorted by name.
-            is_needed: whether it is to go on; else only its Secret is kept right until it can be deleted.
-        """
-        if worker is not None and not is_needed and worker.assignment is None and not in_force(worker):
-            return None
-        current = worker.assignment if worker is not None else None
-        assignment = None
-        if current is None or not self._stands(current.category, current.cameras, cameras):
-            assignment = next_assignment(
-                name=name,
-                role=self.role,
-                observed=self.observed,
-                category=self.group.spec.category,
-                worker=worker,
-                cameras=cameras,
-                new_token=self.settings.new_token(),
-            )
-        revision = assignment.revision if assignment is not None else current.revision if current is not None else 0
-        service = self._service(name, worker) if is_needed else None
-        stateful_set = self._stateful_set(name, worker, len(cameras)) if is_needed else None
-        nudge = _pods_to_nudge(worker, revision, is_new=assignment is not None) if worker is not None else ()
-        if assignment is None and service is None and stateful_set is None and not nudge:
-            return None
-        secret = None
-        if assignment is not None:
-            secret = worker_secret(self.group, assignment, _record(worker, assignment.cameras, revision))
-        return WorkerWrite(
-            worker=name,
-            reason=_reason(worker, cameras, assignment is not None, stateful_set is not None),
-            assignment=assignment,
-            secret_resource_version=worker.secret_resource_version if worker is not None else None,
-            secret=secret,
-            service=service,
-            stateful_set=stateful_set,
-            nudge_pods=nudge,
-        )
-
-    def _stands(self, category: str, before: Sequence[AssignedCamera], after: Sequence[AssignedCamera]) -> bool:
-        return (
-            category == self.group.spec.category
-            and len(before) == len(after)
-            and all(old is new for old, new in zip(before, after, strict=True))
-        )
-
-    def _service(self, name: str, worker: WorkerView | None) -> Manifest | None:
-        service = worker_service(self.group, name, self.role)
-        return None if worker is not None and worker.service_fingerprint == fingerprint(service) else service
-
-    def _stateful_set(self, name: str, worker: WorkerView | None, count: int) -> Manifest | None:
-        """The StatefulSet if it differs.
-
-        A change of the template replaces the pod and interrupts its cameras, so the number of cameras alone changes it
-        only while there is no pod.
-        """
-        category = self.observed.category
-        if category is None:
-            return None
-        sizes = [count]
-        if worker is not None and worker.sized_for is not None and (worker.pods or count < worker.sized_for):
-            sizes.insert(0, worker.sized_for)
-        for sized_for in sizes:
-            stateful_set = worker_stateful_set(
-                self.group, name, self.role, category.spec, self.settings, sized_for=sized_for
-            )
-            if worker is not None and worker.stateful_set_fingerprint == fingerprint(stateful_set):
-                return None
-        return stateful_set
-
-
-def _record(worker: WorkerView | None, cameras: Sequence[AssignedCamera], revision: int) -> Mapping[str, int]:
-    if worker is None:
-        return {}
-    staying = {camera.name for camera in cameras}
-    before = worker.assignment.cameras if worker.assignment is not None else ()
-    released = [camera.name for camera in before if camera.name not in staying]
-    return next_record(worker, released=released, staying=staying, revision=revision)
-
-
-def _pods_to_nudge(worker: WorkerView, revision: int, *, is_new: bool) -> tuple[str, ...]:
-    """Pods that kubelet has to be told of a new Secret for.
-
-    A pod that has reported an older revision was missed by an earlier pass. One that has not reported yet was given
-    the Secret as it is when it started.
-    """
-    if not is_new and not 0 < worker.acknowledged_revision < revision:
-        return ()
-    return tuple(pod.name for pod in worker.pods if not pod.terminating and pod.revision_annotation != str(revision))
-
-
-def _reason(
-    worker: WorkerView | None, cameras: Sequence[AssignedCamera], assignment_differs: bool, stateful_set_differs: bool
-) -> str:
-    """One sentence for the log."""
-    if worker is None:
-        return f"new, for {_cameras(len(cameras))}"
-    if worker.assignment is None:
-        return "its assignment cannot be read and is written anew" if worker.secret_invalid else "its Secret is missing"
-    if not assignment_differs:
-        return "its specification changed" if stateful_set_differs else "it has to be told of its latest assignment"
-    before = {camera.name: camera for camera in worker.assignment.cameras}
-    after = {camera.name: camera for camera in cameras}
-    numbers = {
-        "added": len(after.keys() - before.keys()),
-        "removed": len(before.keys() - after.keys()),
-        "changed": sum(before[name] is not after[name] for name in before.keys() & after.keys()),
-    }
-    parts = [f"{_cameras(number)} {what}" for what, number in numbers.items() if number]
-    return ", ".join(parts) or "its category changed"
-
-
-def _cameras(count: int) -> str:
-    return f"{count} camera{'' if count == 1 else 's'}"

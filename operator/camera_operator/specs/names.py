@@ -26,8 +26,15 @@ ANNOTATION_FINGERPRINT = f"{GROUP}/fingerprint"
 ANNOTATION_ASSIGNMENT_REVISION = f"{GROUP}/assignment-revision"
 #: On a worker's Secret: cameras taken from the worker, each with the revision that took it (a JSON object).
 ANNOTATION_RELEASED = f"{GROUP}/released"
-#: On StatefulSets: the number of cameras that the pod's requests are for.
+#: On StatefulSets: the number of cameras that the template's requests are for.
 ANNOTATION_SIZED_FOR = f"{GROUP}/sized-for"
+#: On StatefulSets and, by their template, on pods: hash of the template without the container's resources. A pod with
+#: another one is outdated; one that differs in size only is not.
+ANNOTATION_TEMPLATE = f"{GROUP}/template"
+#: On StatefulSets: the number of cameras that worked when the template was changed; as many have to come back.
+ANNOTATION_WORKING_BEFORE = f"{GROUP}/working-before"
+#: On pods: the number of cameras that the node has room for, once it has refused a resize.
+ANNOTATION_FITS = f"{GROUP}/fits"
 
 _WORKER = re.compile(rf"(?P<group>.+)-(?P<role>{'|'.join(role.value for role in Role)})-(?P<ordinal>0|[1-9][0-9]*)")
 
@@ -81,6 +88,11 @@ def parse_released(text: str | None) -> Mapping[str, int] | None:
     return value
 
 
-def parse_sized_for(text: str | None) -> int | None:
-    """Reads ``ANNOTATION_SIZED_FOR``; None: it is not there, or no number."""
+def budget_name(group: str, role: Role) -> str:
+    """Name of the PodDisruptionBudget of a group's workers of one role."""
+    return f"{group}-{role.value}"
+
+
+def parse_count(text: str | None) -> int | None:
+    """Reads an annotation that holds a number; None: it is not there, or no number."""
     return int(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,4 +1,4 @@
-"""A worker's Secret, Service and StatefulSet, complete, for server-side apply."""
+"""A worker's Secret, Service and StatefulSet and a group's PodDisruptionBudgets, complete, for server-side apply."""
 
 import base64
 import hashlib
@@ -10,15 +10,17 @@ from camera_api import API_VERSION
 from camera_api.assignment import ASSIGNMENT_KEY, Assignment, Role
 from camera_api.base import ApiModel
 from camera_api.category import CameraCategorySpec, Scheduling
-from camera_api.quantities import format_cpu, format_memory, parse_cpu, parse_memory
-from camera_operator.decide.model import GroupView
+from camera_api.quantities import format_cpu, format_memory
+from camera_operator.decide.model import GroupView, Resources
 from camera_operator.decide.settings import PlanSettings
+from camera_operator.decide.sizing import Load, requests, sizing_of
 from camera_operator.specs import names
 
 Manifest = dict[str, Any]
 
 ASSIGNMENT_DIRECTORY = "/etc/camera-worker"
 HTTP_PORT = 8080
+CONTAINER_NAME = "worker"
 #: Closing all cameras takes a worker a few seconds; more is only for a node under load.
 TERMINATION_GRACE_SECONDS = 15
 #: Memory limit over what a full worker should need: a burst of key frames, not a leak, must fit.
@@ -76,6 +78,7 @@ def worker_stateful_set(
     settings: PlanSettings,
     *,
     sized_for: int,
+    working_before: int | None = None,
 ) -> Manifest:
     """The StatefulSet: at most one pod at any time, whatever fails, because a camera may be pulled only once.
 
@@ -87,10 +90,15 @@ def worker_stateful_set(
         role: of the worker.
         category: sizes and scheduling.
         settings: image and the like.
-        sized_for: number of cameras that the pod's requests are for.
+        sized_for: number of the category's cameras that a new pod's requests are for.
+        working_before: number of cameras that work at present; no part of the fingerprint.
     """
     metadata = _metadata(group, worker, role)
     labels = metadata["labels"]
+    spec = _pod_spec(group, worker, role, category, settings)
+    template_hash = _digest({"labels": labels, "annotations": _POD_ANNOTATIONS, "spec": spec})
+    size = requests(sizing_of(category, role), Load(sized_for, sized_for, sized_for))
+    spec["containers"][0]["resources"] = container_resources(category, role, size)
     manifest: Manifest = {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -98,7 +106,7 @@ def worker_stateful_set(
             **metadata,
             # Not on the pod, where each release of the operator would replace it.
             "labels": {**labels, names.LABEL_VERSION: settings.operator_version},
-            "annotations": {names.ANNOTATION_SIZED_FOR: str(sized_for)},
+            "annotations": {names.ANNOTATION_SIZED_FOR: str(sized_for), names.ANNOTATION_TEMPLATE: template_hash},
         },
         "spec": {
             "replicas": 1,
@@ -109,16 +117,74 @@ def worker_stateful_set(
             "updateStrategy": {"type": "OnDelete"},
             "selector": {"matchLabels": {**names.worker_selector(group.name, role), names.LABEL_WORKER: worker}},
             "template": {
-                "metadata": {"labels": labels, "annotations": _POD_ANNOTATIONS},
-                "spec": _pod_spec(group, worker, role, category, settings, sized_for=sized_for),
+                "metadata": {
+                    "labels": labels,
+                    "annotations": {**_POD_ANNOTATIONS, names.ANNOTATION_TEMPLATE: template_hash},
+                },
+                "spec": spec,
             },
+        },
+    }
+    manifest = _with_fingerprint(manifest)
+    if working_before is not None:
+        manifest["metadata"]["annotations"][names.ANNOTATION_WORKING_BEFORE] = str(working_before)
+    return manifest
+
+
+def disruption_budget(group: GroupView, role: Role) -> Manifest:
+    """The PodDisruptionBudget of a group's workers: a drain takes one of them at a time, and broken ones any time."""
+    manifest: Manifest = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": names.budget_name(group.name, role),
+            "namespace": group.namespace,
+            "labels": {
+                **names.worker_selector(group.name, role),
+                names.LABEL_COMPONENT: role.value,
+                names.LABEL_PART_OF: names.MANAGED_BY,
+                names.LABEL_MANAGED_BY: names.MANAGED_BY,
+            },
+            "ownerReferences": [_owner(group)],
+        },
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": names.worker_selector(group.name, role)},
         },
     }
     return _with_fingerprint(manifest)
 
 
+def container_resources(category: CameraCategorySpec, role: Role, size: Resources) -> Manifest:
+    """Requests as given; the memory limit is that of a full worker with headroom.
+
+    The limit does not follow the cameras: a worker that is given more of them must not be killed for it.
+    """
+    return {
+        "requests": {"cpu": format_cpu(size.cpu), "memory": format_memory(size.memory)},
+        # No CPU limit: throttling a decoder looks like a camera that stalls.
+        "limits": {"memory": format_memory(memory_limit(category, role, size))},
+    }
+
+
+def memory_limit(category: CameraCategorySpec, role: Role, size: Resources) -> int:
+    """Bytes that a worker which requests this size may use at most."""
+    sizing = sizing_of(category, role)
+    most = sizing.max_cameras_per_worker
+    full = max(requests(sizing, Load(most, most, most)).memory, size.memory)
+    mebibyte = 2**20
+    return -int(-full * MEMORY_HEADROOM // mebibyte) * mebibyte
+
+
+def template_of(manifest: Manifest) -> str:
+    """Hash of the template of a StatefulSet as it was built here, sizes apart."""
+    text: str = manifest["metadata"]["annotations"][names.ANNOTATION_TEMPLATE]
+    return text
+
+
 def fingerprint(manifest: Manifest) -> str:
-    """Hash of a Service or StatefulSet as it was built here."""
+    """Hash of an object as it was built here."""
     text: str = manifest["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
     return text
 
@@ -128,22 +194,28 @@ def _metadata(group: GroupView, worker: str, role: Role) -> Manifest:
         "name": worker,
         "namespace": group.namespace,
         "labels": names.worker_labels(group=group.name, role=role, worker=worker, category=group.spec.category),
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": "CameraGroup",
-                "name": group.name,
-                "uid": group.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ],
+        "ownerReferences": [_owner(group)],
     }
 
 
+def _owner(group: GroupView) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "CameraGroup",
+        "name": group.name,
+        "uid": group.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _digest(content: Manifest) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
 def _with_fingerprint(manifest: Manifest) -> Manifest:
-    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    digest = _digest(manifest)
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_FINGERPRINT: digest}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
@@ -155,8 +227,6 @@ def _pod_spec(
     role: Role,
     category: CameraCategorySpec,
     settings: PlanSettings,
-    *,
-    sized_for: int,
 ) -> Manifest:
     scheduling = category.scheduling
     spec: Manifest = {
@@ -169,7 +239,7 @@ def _pod_spec(
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(role, category, settings, sized_for)],
+        "containers": [_container(settings)],
         "volumes": [
             {"name": "assignment", "secret": {"secretName": worker, "defaultMode": 0o444}},
             {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -187,14 +257,13 @@ def _pod_spec(
     return spec
 
 
-def _container(role: Role, category: CameraCategorySpec, settings: PlanSettings, sized_for: int) -> Manifest:
+def _container(settings: PlanSettings) -> Manifest:
     return {
-        "name": "worker",
+        "name": CONTAINER_NAME,
         "image": settings.worker_image,
         "imagePullPolicy": settings.image_pull_policy,
         "env": [{"name": "CAMERA_WORKER_LOG_LEVEL", "value": settings.worker_log_level}],
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
-        "resources": _resources(role, category, sized_for),
         # Python and FFmpeg load in a second or two; on a crowded node that may take a minute.
         "startupProbe": _probe("/healthz", period=1, failures=60),
         "readinessProbe": _probe("/readyz", period=2, failures=3),
@@ -217,26 +286,6 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
         "periodSeconds": period,
         "timeoutSeconds": 5,
         "failureThreshold": failures,
-    }
-
-
-def _resources(role: Role, category: CameraCategorySpec, sized_for: int) -> Manifest:
-    """Requests for the cameras that the worker is sized for; the memory limit is that of a full one with headroom.
-
-    The limit does not follow the cameras: a worker that is given more of them must not be killed for it.
-    """
-    sizing = category.ingest if role is Role.INGEST else category.analytics
-    per_camera, overhead = sizing.per_camera, sizing.overhead
-    cpu = parse_cpu(overhead.cpu) + sized_for * parse_cpu(per_camera.cpu)
-    memory = parse_memory(overhead.memory) + sized_for * parse_memory(per_camera.memory)
-    most = max(sizing.max_cameras_per_worker, sized_for)
-    full = parse_memory(overhead.memory) + most * parse_memory(per_camera.memory)
-    mebibyte = 2**20
-    limit = -int(-full * MEMORY_HEADROOM // mebibyte) * mebibyte
-    return {
-        "requests": {"cpu": format_cpu(cpu), "memory": format_memory(memory)},
-        # No CPU limit: throttling a decoder looks like a camera that stalls.
-        "limits": {"memory": format_memory(limit)},
     }
 
 

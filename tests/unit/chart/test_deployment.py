@@ -47,9 +47,10 @@ def test_values_reach_the_operator(chart: Chart) -> None:
             {
                 "watchNamespaces": ["markets", "traffic"],
                 "log": {"level": "debug", "format": "text"},
-                "reconcile": {"concurrency": 64, "resyncSeconds": 86400},
+                "reconcile": {"concurrency": 64, "resyncSeconds": 86400, "movesPerHour": 0, "failoverAfterSeconds": 10},
                 "statusWrites": {"perSecond": 10000, "burst": 10000},
                 "leaseName": "leader",
+                "runbook": "https://wiki.example.org/cameras",
                 "worker": {
                     "image": {"repository": "registry.example/worker", "tag": "1.2", "pullPolicy": "Always"},
                     "imagePullSecrets": ["one", "two"],
@@ -75,6 +76,9 @@ def test_values_reach_the_operator(chart: Chart) -> None:
         status_writes_per_second=10000,
         status_write_burst=10000,
         resync_seconds=86400,
+        moves_per_hour=0,
+        failover_after_seconds=10,
+        runbook="https://wiki.example.org/cameras",
     )
 
 

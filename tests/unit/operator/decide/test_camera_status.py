@@ -8,6 +8,7 @@ import pytest
 
 from builders import (
     KEYS,
+    MONOTONIC_NOW,
     NOW,
     SETTINGS,
     camera,
@@ -90,22 +91,32 @@ def test_a_camera_with_a_good_picture_is_working() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "expected"),
+    ("view", "expected", "is_ready"),
     [
-        (camera("door", planned()), "Planned/Planned"),
-        (camera("door", retired()), "Retired/Retired"),
-        (camera("door", with_secret("nothing")), "Pending/SecretNotFound"),
-        (camera("door", with_consent_for(-1)), "Pending/ConsentExpired"),
-        (camera("door"), "Pending/WaitingForWorker"),
-        (camera("door", under_maintenance()), "Maintenance/Maintenance"),
+        (camera("door", planned()), "Planned/Planned", True),
+        (camera("door", retired()), "Retired/Retired", True),
+        (camera("door", with_secret("nothing")), "Pending/SecretNotFound", False),
+        (camera("door", with_consent_for(-1)), "Pending/ConsentExpired", False),
+        (camera("door"), "Pending/WaitingForWorker", False),
+        (camera("door", under_maintenance()), "Maintenance/Maintenance", False),
     ],
 )
-def test_a_camera_that_nobody_watches_yet_says_why(view: CameraView, expected: str) -> None:
+def test_a_camera_that_nobody_watches_yet_says_why(view: CameraView, expected: str, is_ready: bool) -> None:
     status = status_of(view, on=None)
 
     assert verdict(status) == expected
-    assert condition(status, "Ready").status == "False"
+    assert condition(status, "Ready").status == str(is_ready)
     assert conditions(status)["Reachable"] == "Unknown"
+
+
+def test_only_a_camera_that_nothing_but_another_declaration_helps_is_stalled() -> None:
+    assert "Stalled" not in conditions(status_of(DOOR, on=None))
+    refused = status_of(camera("door", with_secret("nothing")), on=None)
+    assert condition(refused, "Stalled").reason == "SecretNotFound"
+
+    mended = camera("door", with_status(refused))
+
+    assert "Stalled" not in conditions(status_of(mended, on=None))
 
 
 def test_a_camera_of_a_paused_group_that_no_worker_has_says_so() -> None:
@@ -131,7 +142,8 @@ def test_each_fault_makes_its_condition_false_and_hides_what_lies_behind(fault: 
         ["True"] * index + ["False"] + ["Unknown"] * (len(layers) - index - 1)
     )
     told = condition(status, layers[index])
-    assert (told.reason, condition(status, "Ready").reason) == (fault, fault)
+    assert told.reason == fault
+    assert (condition(status, "Ready").status, condition(status, "Ready").reason) == ("True", "Watched")
     assert told.message.startswith("measured 3, allowed 2")
     assert FAULTS[fault].check_first in told.message
 
@@ -406,7 +418,16 @@ def test_the_life_of_a_camera() -> None:
         assert verdict(world.cameras["door"].status) == expected, what
 
 
-def test_a_camera_whose_worker_has_no_secret_is_still_described() -> None:
+def test_a_camera_whose_worker_has_no_secret_is_described_as_it_was() -> None:
     view = camera("door", with_status(replace(standing(WORKING).status, worker="lobby-ingest-0")))
 
-    assert verdict(status_of(view, on=worker(0, without_secret(), running(), heard(1)))) == "Pending/WaitingForWorker"
+    assert verdict(status_of(view, on=worker(0, without_secret(), running(), heard(1)))) == "Working/Working"
+
+
+def test_a_worker_that_does_not_take_its_assignment_over_is_not_trusted_for_long() -> None:
+    def told(seconds: float) -> str:
+        late = replace(worker(0, holding(DOOR, revision=2), running(), heard(1)), behind_since=MONOTONIC_NOW - seconds)
+        return verdict(status_of(standing(WORKING), on=late))
+
+    assert told(29) == "Working/Working"
+    assert told(30) == "Pending/WaitingForWorker"

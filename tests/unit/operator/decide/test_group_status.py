@@ -92,6 +92,8 @@ def test_a_group_without_cameras_needs_no_workers_and_is_ready() -> None:
     assert told(group_with()) == {
         "Accepted": ("True", "Accepted"),
         "WorkersReady": ("True", "NoWorkersNeeded"),
+        "UpToDate": ("True", "UpToDate"),
+        "PicturesChecked": ("True", "Decoding"),
         "Ready": ("True", "WorkersReady"),
     }
 
@@ -134,7 +136,9 @@ def test_a_missing_category_is_the_groups_trouble() -> None:
     world = World()
     world.category = None
 
-    assert told(status_of(world.observe()))["Ready"] == ("False", "CategoryNotFound")
+    status = told(status_of(world.observe()))
+    assert status["Ready"] == ("False", "CategoryNotFound")
+    assert status["Stalled"] == ("True", "CategoryNotFound")
 
 
 def test_a_paused_group_says_so() -> None:

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 
 from camera_api.assignment import Role
 from camera_operator.decide.placement import Bin, Newcomer, Placement, place, surplus
+from camera_operator.decide.sizing import Load
 
 
-def bins(*loads: int) -> list[Bin]:
-    return [Bin(f"lobby-ingest-{ordinal}", ordinal, load) for ordinal, load in enumerate(loads)]
+def of(count: int) -> Load:
+    return Load(count, float(count), float(count))
+
+
+def bins(*loads: int, capacity: float = 50) -> list[Bin]:
+    return [Bin(f"lobby-ingest-{ordinal}", ordinal, of(load), capacity=capacity) for ordinal, load in enumerate(loads)]
 
 
 def newcomer(name: str, *, last: str = "", held_by: Sequence[str] = ()) -> Newcomer:
@@ -33,7 +38,7 @@ def placed(
 
 
 def loads(placement: Placement) -> dict[str, int]:
-    return {each.name: each.load for each in placement.bins}
+    return {each.name: each.load.count for each in placement.bins}
 
 
 def test_300_cameras_of_50_per_worker_make_6_full_workers() -> None:
@@ -59,7 +64,7 @@ def test_one_camera_changes_one_worker() -> None:
 
 
 def test_a_full_group_gets_the_lowest_free_ordinal() -> None:
-    existing = [Bin("lobby-ingest-0", 0, 50), Bin("lobby-ingest-2", 2, 50)]
+    existing = [Bin(f"lobby-ingest-{ordinal}", ordinal, of(50), capacity=50) for ordinal in (0, 2)]
 
     assert loads(placed(existing, newcomers(1)))["lobby-ingest-1"] == 1
 

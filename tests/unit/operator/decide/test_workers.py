@@ -1,5 +1,6 @@
 """What is written for workers, and what is left alone."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -34,7 +35,9 @@ from builders import (
 )
 from camera_api.assignment import Assignment, Credentials
 from camera_api.camera import Lifecycle
-from camera_operator.decide.model import CameraView, Observed, Plan, SecretProblem, WorkerWrite
+from camera_api.faults import Fault
+from camera_api.group import FailoverPolicy
+from camera_operator.decide.model import CameraView, Observed, Plan, Resources, SecretProblem, WorkerWrite
 from camera_operator.decide.plan import make_plan
 from camera_operator.specs import names
 from world import World
@@ -140,7 +143,7 @@ def test_adding_a_camera_writes_one_secret_and_nudges_its_pod() -> None:
     assert assignment_of(write).revision == 2
     assert write.nudge_pods == ("lobby-ingest-1-pod-2",)
     assert write.service is None
-    assert write.stateful_set is None
+    assert write.replacements == ()
     assert write.reason == "1 camera added"
 
 
@@ -325,7 +328,7 @@ def test_a_released_camera_goes_back_to_the_worker_that_has_not_let_go() -> None
     fuller = worker(0, holding(camera("hall"), camera("yard")), running(), heard())
     views = [camera(name) for name in ("door", "gate", "hall", "yard")]
 
-    plan = planned_for(observed(*views, workers=(fuller, releasing)))
+    plan = planned_for(observed(*views, in_category=category(4), workers=(fuller, releasing)))
 
     changed = [write for write in plan.writes if write.assignment is not None]
     assert [(write.worker, camera_names(write)) for write in changed] == [("lobby-ingest-1", ["door", "gate"])]
@@ -445,43 +448,369 @@ def test_terminating_pods_and_those_that_were_told_are_not_nudged() -> None:
     assert write.nudge_pods == ("new",)
 
 
+# Sizes
+
+
+def requests_of(world: World, name: str) -> tuple[int, int]:
+    """Millicores and MiB that the worker's pod requests."""
+    (process,) = world.workers[name].processes
+    assert process.pod.requests is not None
+    return process.pod.requests.cpu, process.pod.requests.memory // 2**20
+
+
+def test_requests_follow_the_cameras_of_a_pod_that_goes_on_running() -> None:
+    world = settled(1, max_cameras=50)
+    pods = {process.pod.uid for process in world.workers["lobby-ingest-0"].processes}
+    assert requests_of(world, "lobby-ingest-0") == (50 + 20, 128 + 16)
+
+    for view in cameras(5):
+        world.cameras.setdefault(view.name, view)
+    world.settle()
+
+    assert requests_of(world, "lobby-ingest-0") == (50 + 5 * 20, 128 + 5 * 16)
+    assert {process.pod.uid for process in world.workers["lobby-ingest-0"].processes} == pods
+    world.cameras = dict(list(world.cameras.items())[:2])
+    world.settle()
+    assert requests_of(world, "lobby-ingest-0") == (50 + 2 * 20, 128 + 2 * 16)
+    assert {process.pod.uid for process in world.workers["lobby-ingest-0"].processes} == pods
+
+
+def test_a_pod_that_is_replaced_starts_large_enough() -> None:
+    world = settled(5, max_cameras=50)
+    world.kill_pod("lobby-ingest-0")
+    world.start_pod("lobby-ingest-0")
+
+    cpu, memory = requests_of(world, "lobby-ingest-0")
+
+    assert cpu >= 50 + 5 * 20
+    assert memory >= 128 + 5 * 16
+
+
+def test_one_camera_less_is_worth_no_resize_of_a_large_worker() -> None:
+    world = settled(50, max_cameras=50)
+    del world.cameras["camera-0000"]
+
+    assert only_write(world.plan()).resizes == ()
+
+
+def test_a_worker_that_has_not_told_what_its_cameras_send_is_not_made_smaller() -> None:
+    world = settled(5, max_cameras=50)
+    world.kill_pod("lobby-ingest-0")
+    world.start_pod("lobby-ingest-0")
+    world.deliver("lobby-ingest-0")
+
+    assert all(write.resizes == () for write in world.plan().writes)
+
+
+def test_an_api_server_that_cannot_resize_pods_is_not_asked_to() -> None:
+    world = settled(1, max_cameras=50)
+    world.settings = replace(SETTINGS, resizes_pods=False)
+    for view in cameras(5):
+        world.cameras.setdefault(view.name, view)
+
+    world.settle()
+
+    assert requests_of(world, "lobby-ingest-0") == (50 + 20, 128 + 16)
+
+
+def test_cameras_that_a_node_has_no_room_for_go_to_another_worker() -> None:
+    world = settled(5, max_cameras=50)
+    world.node_room = Resources(cpu=50 + 8 * 20, memory=2**40)
+    world.moves_allowed = 8
+    for view in cameras(12):
+        world.cameras.setdefault(view.name, view)
+
+    world.settle()
+
+    assert requests_of(world, "lobby-ingest-0")[0] <= 50 + 8 * 20
+    assert len(world.watchers()) == 12
+    assert sorted(Counter(workers[0] for workers in world.record().values()).values()) == [5, 7]
+    world.add(camera("yard"))
+    world.settle()
+    assert world.record()["yard"] == ["lobby-ingest-1"]
+
+
 # Templates
 
 
-def test_the_number_of_cameras_does_not_touch_a_running_pod() -> None:
+def image(world: World, tag: str) -> str:
+    """A new worker image is asked for."""
+    name = f"registry.example/camera-worker:{tag}"
+    world.settings = replace(SETTINGS, worker_image=name)
+    return name
+
+
+def images(world: World) -> list[str]:
+    return [stored.image.rpartition(":")[2] for _, stored in sorted(world.workers.items())]
+
+
+def step(world: World) -> Plan:
+    """One pass, and what nodes and workers make of it."""
+    plan = world.reconcile()
+    world.run_kubelet()
+    world.report()
+    return plan
+
+
+def test_a_changed_category_writes_the_template_anew() -> None:
     world = settled(1)
-    for view in cameras(3):
-        world.cameras.setdefault(view.name, view)
-
-    write = only_write(world.plan())
-
-    assert len(camera_names(write)) == 3
-    assert write.stateful_set is None
-
-
-def test_a_worker_without_a_pod_is_sized_for_the_cameras_that_it_has() -> None:
-    world = settled(1)
-    world.kill_pod("lobby-ingest-0")
-    world.add(camera("yard"))
-
-    write = only_write(world.plan())
-
-    assert write.stateful_set is not None
-    assert write.stateful_set["metadata"]["annotations"][names.ANNOTATION_SIZED_FOR] == "2"
-
-
-def test_a_changed_category_rolls_the_worker_out_and_sizes_it_anew() -> None:
-    world = settled(1)
-    world.add(camera("yard"))
-    world.settle()
-    world.category = category(3, ingest={"perCamera": {"cpu": "40m"}})
+    world.category = category(3, scheduling={"nodeSelector": {"disk": "fast"}})
 
     write = only_write(world.plan())
 
     assert write.secret is None
     assert write.stateful_set is not None
-    assert write.stateful_set["metadata"]["annotations"][names.ANNOTATION_SIZED_FOR] == "2"
+    assert [replacement.pod for replacement in write.replacements] == ["lobby-ingest-0-pod-1"]
     assert write.reason == "its specification changed"
+
+
+def test_other_sizes_in_the_category_resize_the_pod_in_place() -> None:
+    world = settled(2)
+    world.category = category(3, ingest={"perCamera": {"cpu": "40m"}})
+
+    world.settle()
+
+    assert requests_of(world, "lobby-ingest-0")[0] == 50 + 2 * 40
+    assert [process.pod.name for process in world.workers["lobby-ingest-0"].processes] == ["lobby-ingest-0-pod-1"]
+
+
+def test_a_new_image_replaces_one_worker_at_a_time() -> None:
+    world = settled(9)
+    image(world, "2")
+
+    replaced = []
+    for _ in range(12):
+        plan = world.reconcile()
+        replaced += [write.worker for write in plan.writes if write.replacements]
+        assert sum(len(write.replacements) for write in plan.writes) <= 1
+        assert sum(not process.pod.ready for stored in world.workers.values() for process in stored.processes) <= 1
+        world.run_kubelet()
+        world.report()
+
+    assert replaced == ["lobby-ingest-0", "lobby-ingest-1", "lobby-ingest-2"]
+    assert images(world) == ["2", "2", "2"]
+    assert world.group is not None
+    assert world.group.status.worker_image.endswith(":2")
+
+
+def test_a_rollout_stops_when_cameras_do_not_come_back_and_goes_on_with_a_better_image() -> None:
+    world = settled(9)
+    world.broken_images.add(image(world, "broken"))
+
+    for _ in range(6):
+        step(world)
+
+    assert images(world) == ["broken", "1", "1"]
+    assert world.group is not None
+    told = {each.type: each for each in world.group.status.conditions}
+    assert told["UpToDate"].reason == "RolloutPaused"
+    assert "lobby-ingest-0" in told["UpToDate"].message
+    image(world, "3")
+    for _ in range(12):
+        step(world)
+    assert images(world) == ["3", "3", "3"]
+    assert {each.type: each.status for each in world.group.status.conditions}["UpToDate"] == "True"
+
+
+def test_a_rollout_waits_for_cameras_that_worked_before() -> None:
+    world = settled(9)
+    image(world, "2")
+    world.reconcile()
+    for number in range(3):
+        world.faults[f"camera-{number:04}"] = (Fault.STALLED,)
+    world.run_kubelet()
+    world.report()
+    for _ in range(4):
+        step(world)
+    assert images(world) == ["2", "1", "1"]
+
+    world.faults.clear()
+    for _ in range(8):
+        step(world)
+
+    assert images(world) == ["2", "2", "2"]
+
+
+def test_a_new_image_waits_for_the_canary_groups() -> None:
+    world = settled(3)
+    image(world, "2")
+    world.canaries_waiting = ("city/pilot",)
+
+    assert not step(world).writes
+    assert world.group is not None
+    told = {each.type: each for each in world.group.status.conditions}
+    assert (told["UpToDate"].reason, "city/pilot" in told["UpToDate"].message) == ("AwaitingCanary", True)
+    world.canaries_waiting = ()
+    world.settle()
+
+    assert images(world) == ["2"]
+
+
+def test_a_new_worker_does_not_wait_for_the_canary_groups() -> None:
+    world = World()
+    world.add(camera("door"))
+    world.canaries_waiting = ("city/pilot",)
+
+    world.settle()
+
+    assert list(world.watchers()) == ["door"]
+
+
+# Moves that nothing forces
+
+
+def spread_out(*counts: int, capacity: int = 10) -> World:
+    """Workers with so many cameras each."""
+    world = World(max_cameras=capacity)
+    for view in cameras(len(counts) * capacity):
+        world.add(view)
+    world.settle()
+    for number, count in enumerate(counts):
+        mine = sorted(name for name, (name_of_worker,) in world.record().items() if name_of_worker[-1] == str(number))
+        for name in mine[count:]:
+            del world.cameras[name]
+    world.settle()
+    return world
+
+
+def test_few_cameras_leave_their_worker_for_the_others() -> None:
+    world = spread_out(8, 2, 7)
+    world.moves_allowed = 1
+
+    moved = 0
+    for _ in range(20):
+        moved += step(world).moves
+    world.settle()
+
+    assert moved == 2
+    assert sorted(world.workers) == ["lobby-ingest-0", "lobby-ingest-2"]
+    assert len(world.watchers()) == 17
+
+
+def test_no_camera_moves_where_the_rest_would_be_too_full() -> None:
+    world = spread_out(9, 3, 8)
+    world.moves_allowed = 8
+
+    assert world.plan().is_empty
+    assert not world.plan().wants_moves
+
+
+def test_without_budget_nothing_moves_but_no_camera_comes_to_the_worker_that_is_to_go() -> None:
+    world = spread_out(8, 2, 7)
+    assert world.plan().wants_moves
+    world.add(camera("yard"))
+
+    assert only_write(world.plan()).worker == "lobby-ingest-0"
+
+
+def test_a_camera_keeps_its_status_while_it_moves() -> None:
+    world = spread_out(8, 2, 7)
+    world.moves_allowed = 1
+    plan = world.reconcile()
+
+    assert plan.moves == 1
+    assert not plan.camera_statuses
+    world.run_kubelet()
+    world.report()
+    (status,) = world.reconcile().camera_statuses.values()
+    assert (status.state, status.worker) == ("Working", "lobby-ingest-0")
+
+
+def test_new_workers_that_are_asked_for_share_the_load() -> None:
+    world = settled(9, max_cameras=9)
+    world.moves_allowed = 2
+    world.edit_group(min_workers=3)
+
+    for _ in range(20):
+        step(world)
+
+    assert sorted(Counter(workers[0] for workers in world.record().values()).values()) == [3, 3, 3]
+    assert not world.plan().wants_moves
+
+
+# Lost workers
+
+
+def lose_node(world: World, name: str) -> None:
+    """The worker's node is cut off: its pod is not ready, and nobody hears it."""
+    for process in world.workers[name].processes:
+        process.pod = replace(process.pod, ready=False)
+    others = [worker for worker in world.workers if worker != name]
+    for _ in range(8):
+        world.elapsed += 10
+        world.report(others)
+
+
+def test_cameras_of_a_lost_worker_stay_with_it_under_strict() -> None:
+    world = settled(6)
+    before = world.record()
+    lose_node(world, "lobby-ingest-0")
+
+    world.reconcile()
+
+    assert world.record() == before
+
+
+def test_cameras_of_a_lost_worker_go_to_others_under_fast() -> None:
+    world = settled(6)
+    world.edit_group(failover=FailoverPolicy.FAST)
+    lose_node(world, "lobby-ingest-0")
+
+    world.reconcile()
+    world.run_kubelet()
+    world.report([name for name in world.workers if name != "lobby-ingest-0"])
+
+    record = world.record()
+    assert len(record) == 6
+    assert all(workers != ["lobby-ingest-0"] for workers in record.values())
+    epochs = {view.name: view.assignment.epoch for view in world.observe().workers if view.assignment is not None}
+    assert epochs["lobby-ingest-0"] < epochs["lobby-ingest-2"]
+
+
+def test_when_all_workers_are_lost_at_once_none_is_given_up() -> None:
+    world = settled(6)
+    world.edit_group(failover=FailoverPolicy.FAST)
+    before = world.record()
+    for stored in world.workers.values():
+        stored.processes[0].pod = replace(stored.processes[0].pod, ready=False)
+    world.elapsed += 100
+
+    world.reconcile()
+
+    assert world.record() == before
+
+
+def test_a_worker_that_no_node_has_room_for_gives_its_cameras_to_those_with_room() -> None:
+    world = settled(3)
+    world.unschedulable.add("lobby-ingest-1")
+    world.add(camera("yard"))
+    world.settle()
+    assert world.record()["yard"] == ["lobby-ingest-1"]
+    assert "yard" not in world.watchers()
+    del world.cameras["camera-0000"]
+    world.elapsed += 30
+    world.settle()
+    assert world.record()["yard"] == ["lobby-ingest-1"]
+
+    world.elapsed += 40
+    world.report()
+    world.settle()
+
+    assert world.record()["yard"] == ["lobby-ingest-0"]
+    assert "yard" in world.watchers()
+
+
+def test_a_disruption_budget_is_made_with_the_first_worker() -> None:
+    world = World()
+    assert world.plan().budgets == ()
+    world.add(camera("door"))
+
+    (budget,) = world.plan().budgets
+
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    world.settle()
+    assert world.plan().budgets == ()
 
 
 def test_no_password_shows_in_the_text_of_a_plan() -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
+from yarl import URL
 
 from camera_operator import cluster_api
 from camera_operator.cluster_api import (
@@ -169,6 +170,23 @@ async def test_writes_are_counted_and_reads_are_not(server: Server) -> None:
     assert counted == {("Secret", "apply"): 2.0, ("Camera", "apply_status"): 1.0, ("Pod", "patch"): 1.0}
 
 
+async def unrevised(_url: URL, answer: Any) -> Any:
+    return answer
+
+
+async def test_what_a_library_sees_of_an_answer_may_be_something_else(server: Server) -> None:
+    async def revise(url: URL, answer: Any) -> Any:
+        return {"path": url.path, "was": answer}
+
+    server.answer = lambda _request: web.json_response({"items": [1]})
+    async with await open_session(configuration(server), revise=revise) as session:
+        async with session.get(f"{server.url}/pods?limit=1") as response:
+            assert await response.json() == {"path": "/pods", "was": {"items": [1]}}
+        # Line by line, as watches are read.
+        async with session.get(f"{server.url}/pods?watch=1") as response:
+            assert await response.content.read() == b'{"items": [1]}'
+
+
 async def test_a_rotated_token_is_used_at_once(server: Server) -> None:
     rotating = configuration(server)
     tokens = iter(("second", "third", "fourth"))
@@ -182,7 +200,7 @@ async def test_a_rotated_token_is_used_at_once(server: Server) -> None:
     await api.get(SECRETS, "city", "login")
     await api.get(SECRETS, "city", "login")
     await api.close()
-    async with await open_session(rotating, trace=aiohttp.TraceConfig()) as session, session.get(server.url):
+    async with await open_session(rotating, revise=unrevised) as session, session.get(server.url):
         pass
     assert [request.headers["Authorization"] for request in server.requests] == [
         "Bearer second",

@@ -138,6 +138,22 @@ async def test_a_leader_that_cannot_renew_stops_and_comes_back(api: FakeApi, clo
     assert changes == [True, False, True]
 
 
+async def test_a_renewal_that_comes_too_late_counts_as_a_new_beginning(api: FakeApi, clock: Clock) -> None:
+    """Whatever was asked for meanwhile was refused, so everybody has to be told to start over."""
+    changes: list[bool] = []
+    leader = candidate(api, clock, "a", changes)
+    await leader.step()
+
+    def slow(verb: str, _kind: str, _name: str) -> None:
+        clock.now += WRITE_TIMEOUT - 0.1 if verb in {"get", "update"} else 0.0
+
+    api.fail = slow
+    clock.now += RETRY_PERIOD
+    await leader.step()
+    assert leads(leader)
+    assert changes == [True, False, True]
+
+
 async def test_a_leader_whose_lease_was_taken_stops_at_once(api: FakeApi, clock: Clock) -> None:
     leader = candidate(api, clock, "a")
     await leader.step()

@@ -13,6 +13,7 @@ from camera_operator.decide.settings import PlanSettings
 from camera_operator.errors import ClusterError, ConflictError, NotLeadingError, UnavailableError
 from camera_operator.health_poller import HealthPoller
 from camera_operator.metrics import Metrics
+from camera_operator.move_budget import MoveBudget
 from camera_operator.observe import Observer
 from camera_operator.reconcile import Reconciler
 from camera_operator.status import StatusWriter
@@ -53,12 +54,16 @@ class Office:
             self.seen.append(observed)
             return decide(observed)
 
+        self.moves = MoveBudget(60)
         self.reconciler = Reconciler(
             cache=self.cache,
             queue=self.queue,
-            observer=Observer(self.cache, health, self.statuses, clock=self.clock),
+            observer=Observer(
+                self.cache, health, self.statuses, moves=self.moves, worker_image="worker", clock=self.clock
+            ),
             applier=Applier(self.api, self.cache, require_leading=self.require_leading),
             statuses=self.statuses,
+            moves=self.moves,
             health=health,
             metrics=self.metrics,
             plan_settings=PlanSettings(worker_image="worker"),
@@ -132,9 +137,9 @@ async def test_the_next_pass_plans_from_statuses_that_are_about_to_be_written() 
     office.queue.add(GROUP)
     await office.work(1)
     assert len(office.statuses) == 1
-    observed = Observer(office.cache, HealthPoller(office.cache, changed=lambda _group: None), office.statuses).observe(
-        GROUP
-    )
+    health = HealthPoller(office.cache, changed=lambda _group: None)
+    observer = Observer(office.cache, health, office.statuses, moves=office.moves, worker_image="worker")
+    observed = observer.observe(GROUP)
     assert observed.cameras[0].status == FAULTY
 
 

@@ -178,6 +178,19 @@ async def test_a_refused_status_does_not_hold_up_the_others(caplog: pytest.LogCa
     assert "status of Camera city/a is refused" in caplog.text
 
 
+async def test_the_last_fault_of_a_group_goes_away() -> None:
+    city = City()
+    for faults in ({"Frozen": 2}, {}):
+        city.writer = StatusWriter(
+            city.api, city.cache, rate=1e9, burst=1e9, require_leading=city.require_leading, changed=city.changed.append
+        )
+        city.writer.put(GROUP, GroupStatusView(category="shops", faults=faults), {})
+        await city.write_all()
+        view = city.cache.group(GROUP)
+        assert view is not None
+        assert view.status.faults == faults
+
+
 async def test_a_new_leader_decides_anew() -> None:
     city = City()
     city.writer.put(GROUP, GroupStatusView(category="shops"), {("city", "a"): WORKING})

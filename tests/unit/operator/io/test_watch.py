@@ -1,14 +1,13 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 from kubernetes.aio.client import Configuration
 from yarl import URL
 
 from camera_operator.cache import Cache, Scope
-from camera_operator.cluster_api import CAMERAS, PODS, SECRETS
+from camera_operator.cluster_api import CAMERAS, PODS, SECRETS, Page
 from camera_operator.errors import ClusterError, ExpiredError, UnavailableError
 from camera_operator.specs import names
 from camera_operator.watch import Watcher, wait_for_kinds
@@ -40,12 +39,10 @@ class Post:
     def names(self) -> list[str]:
         return [camera.name for camera in self.cache.cameras(SHOPS)]
 
-    async def request(self, url: str) -> None:
-        """kopf makes a request."""
-        trace = self.watcher._trace()
-        trace.freeze()
-        parameters = aiohttp.TraceRequestStartParams("GET", URL(url), {})  # type: ignore[arg-type]
-        await trace.on_request_start.send(None, None, parameters)  # type: ignore[arg-type]
+    async def kopf_lists(self, path: str) -> Any:
+        """What kopf sees of a LIST that the API server has answered with one object."""
+        listed = {"kind": "CameraList", "metadata": {"resourceVersion": "1", "continue": "x"}, "items": [{"a": "b"}]}
+        return await self.watcher.stand_in(URL(f"https://api{path}?limit=1"), listed)
 
     def due(self) -> list[Scope]:
         return [self.watcher._due.get_nowait() for _ in range(self.watcher._due.qsize())]
@@ -62,8 +59,8 @@ async def test_a_sweep_finds_what_no_event_has_told() -> None:
 
 async def test_a_sweep_finds_deletions_that_were_lost_across_a_gap() -> None:
     post = Post()
-    post.watcher.take(CAMERAS, None, post.add_camera("a"))
-    post.watcher.take(CAMERAS, None, post.add_camera("b"))
+    post.watcher.take(CAMERAS, "ADDED", post.add_camera("a"))
+    post.watcher.take(CAMERAS, "ADDED", post.add_camera("b"))
     post.api.remove(CAMERAS, "city", "a")
     post.changed.clear()
     await post.watcher.sweep(ALL_CAMERAS)
@@ -112,28 +109,76 @@ async def test_other_people_s_pods_and_helm_s_secrets_stay_out() -> None:
     assert set(post.cache._secrets.entries) == {("city", "login")}
 
 
-async def test_each_watch_that_follows_a_list_asks_for_a_sweep() -> None:
+CAMERA_PATH = "/apis/camera-operator.io/v1alpha1/cameras"
+
+
+async def test_a_list_of_kopf_s_fills_the_cache_and_kopf_watches_from_there() -> None:
     post = Post()
-    base = "https://api/apis/camera-operator.io/v1alpha1/cameras"
-    await post.request(f"{base}?limit=500")
-    await post.request(f"{base}?limit=500&continue=x")
-    assert post.due() == []
-    await post.request(f"{base}?watch=true&resourceVersion=7")
-    assert post.due() == [ALL_CAMERAS]
+    for name in "abc":
+        last = post.add_camera(name)
+    seen = await post.kopf_lists(CAMERA_PATH)
+    assert post.names() == ["a", "b", "c"]
+    version = last["metadata"]["resourceVersion"]
+    assert seen == {"kind": "CameraList", "metadata": {"resourceVersion": version}, "items": []}
 
 
-async def test_a_watch_that_goes_on_where_it_was_asks_for_none() -> None:
+async def test_a_list_after_a_410_finds_what_was_deleted_in_the_gap() -> None:
     post = Post()
-    await post.request("https://api/apis/camera-operator.io/v1alpha1/cameras?watch=true&resourceVersion=7")
-    assert post.due() == []
+    post.add_camera("a")
+    post.add_camera("b")
+    await post.kopf_lists(CAMERA_PATH)
+    post.api.remove(CAMERAS, "city", "a")
+    post.changed.clear()
+    await post.kopf_lists(CAMERA_PATH)
+    assert (post.names(), post.changed) == (["b"], [SHOPS])
 
 
-async def test_requests_about_other_things_ask_for_no_sweep() -> None:
+async def test_kopf_watches_from_no_list_that_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("camera_operator.watch.asyncio.sleep", sleep)
+    post = Post()
+    post.add_camera("a")
+    errors: list[ClusterError] = [UnavailableError("list", 503, "x"), ExpiredError("list", 410, "x")]
+    post.api.fail = lambda _verb, _kind, _name: errors.pop() if errors else None
+    assert (await post.kopf_lists(CAMERA_PATH))["items"] == []
+    assert post.names() == ["a"]
+    # A snapshot that is gone is no reason to wait; an API server that does not answer is.
+    assert len(pauses) == 1
+
+
+async def test_answers_about_other_things_stay_as_they_are() -> None:
     post = Post(("city",))
-    for path in ("/apis", "/api/v1/namespaces/elsewhere/pods"):
-        await post.request(f"https://api{path}?limit=500")
-        await post.request(f"https://api{path}?watch=true")
-    assert post.due() == []
+    for path in ("/apis", "/api/v1/namespaces/elsewhere/pods", CAMERA_PATH):
+        assert (await post.kopf_lists(path))["items"] == [{"a": "b"}]
+    failed = {"kind": "Status", "code": 403}
+    url = URL("https://api/apis/camera-operator.io/v1alpha1/namespaces/city/cameras")
+    assert await post.watcher.stand_in(url, failed) is failed
+    assert post.cache.unswept == post.cache.scopes
+
+
+async def test_kinds_are_listed_one_after_another() -> None:
+    post = Post()
+    for name in "abcdef":
+        post.add_camera(name)
+    at_once, most = 0, 0
+    pages = post.api.list_pages
+
+    async def list_pages(*arguments: Any, **options: Any) -> AsyncIterator[Page]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        async for page in pages(*arguments, **options):
+            await asyncio.sleep(0)
+            yield page
+        at_once -= 1
+
+    post.api.list_pages = list_pages  # type: ignore[method-assign]
+    await asyncio.gather(*(post.watcher.sweep_until_done(scope) for scope in post.cache.scopes))
+    assert (most, post.cache.is_synced) == (1, True)
 
 
 async def run_sweeps(post: Post, until: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:

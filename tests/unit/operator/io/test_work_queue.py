@@ -2,7 +2,14 @@ import asyncio
 
 import pytest
 
-from camera_operator.work_queue import BACKOFF_AT_MOST, BACKOFF_BASE, QueueClosedError, Schedule, WorkQueue
+from camera_operator.work_queue import (
+    BACKOFF_AT_MOST,
+    BACKOFF_BASE,
+    LINGER_ALONE,
+    QueueClosedError,
+    Schedule,
+    WorkQueue,
+)
 
 LINGER, AT_MOST = 0.1, 0.5
 
@@ -12,18 +19,43 @@ def schedule() -> Schedule[str]:
     return Schedule(linger=LINGER, linger_at_most=AT_MOST)
 
 
-def test_a_key_is_due_a_moment_after_its_event(schedule: Schedule[str]) -> None:
+def test_a_lone_event_hardly_waits(schedule: Schedule[str]) -> None:
     schedule.add("a", 0.0)
-    assert schedule.pop(0.09) is None
-    assert schedule.next_due() == pytest.approx(0.1)
-    assert schedule.pop(0.1) == ("a", 0.0)
+    assert schedule.pop(LINGER_ALONE - 0.001) is None
+    assert schedule.next_due() == pytest.approx(LINGER_ALONE)
+    assert schedule.pop(LINGER_ALONE) == ("a", 0.0)
+
+
+def test_an_event_soon_after_a_pass_waits_for_others(schedule: Schedule[str]) -> None:
+    schedule.add("a", 0.0)
+    assert schedule.pop(LINGER_ALONE) is not None
+    schedule.done("a", 0.1)
+    schedule.add("a", 0.2)
+    assert schedule.pop(0.29) is None
+    assert schedule.pop(0.31) == ("a", 0.2)
+    schedule.done("a", 0.3)
+    schedule.add("a", 1.0)
+    assert schedule.pop(1.0 + LINGER_ALONE) == ("a", 1.0)
+
+
+def test_300_events_in_a_second_are_a_handful_of_passes(schedule: Schedule[str]) -> None:
+    passes = 0
+    for millisecond in range(3000):
+        now = millisecond / 1000
+        if millisecond < 1000 and millisecond % 10 < 3:
+            schedule.add("a", now)
+        if schedule.pop(now) is not None:
+            passes += 1
+            schedule.done("a", now)
+    assert passes <= 3
 
 
 def test_a_burst_of_events_is_one_pass(schedule: Schedule[str]) -> None:
     for event in range(5):
-        schedule.add("a", event * 0.05)
-    assert schedule.pop(0.25) is None
-    assert schedule.pop(0.31) == ("a", 0.0)
+        schedule.add("a", event * 0.015)
+        assert schedule.pop(event * 0.015) is None
+    assert schedule.pop(0.15) is None
+    assert schedule.pop(0.17) == ("a", 0.0)
     schedule.done("a", 0.32)
     assert schedule.pop(100.0) is None
 

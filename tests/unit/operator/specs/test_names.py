@@ -39,4 +39,4 @@ def test_a_garbled_record_is_no_record(text: str) -> None:
     ("text", "expected"), [("12", 12), ("0", 0), (None, None), ("", None), ("-3", None), ("x", None)]
 )
 def test_the_size_is_a_number_or_unknown(text: str | None, expected: int | None) -> None:
-    assert names.parse_sized_for(text) == expected
+    assert names.parse_count(text) == expected
