@@ -54,6 +54,10 @@ class FakeApi:
         """All objects of all kinds, by kind, namespace and name."""
         return [(key[0], copy.deepcopy(value)) for key, value in self._sorted()]
 
+    def identities(self) -> Iterator[tuple[Resource, Object]]:
+        """Kind and metadata of all objects, to be read only."""
+        return ((key[0], value["metadata"]) for key, value in self._objects.items())
+
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """An object; None: there is none of that name."""
         return copy.deepcopy(self._objects.get((resource, namespace, name)))

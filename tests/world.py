@@ -87,6 +87,8 @@ class World:
         self.settings = SETTINGS
         self.node_room: Resources | None = None  #: that a node gives one pod; None: all that is asked for
         self.unschedulable: set[str] = set()  #: workers that no node has room for
+        self.cut_off: set[str] = set()  #: UIDs of pods whose node nothing gets through to, either way
+        self.behind: set[str] = set()  #: UIDs of pods that were cut off, and have got no Secret since
         self.broken_images: set[str] = set()  #: images whose workers do not come up
         self.budgets: dict[Role, str | None] = {}
         self.elapsed = 0.0
@@ -131,7 +133,7 @@ class World:
             category=self.category,
             cameras=tuple(self.cameras[name] for name in sorted(self.cameras)),
             credentials=dict(self.credentials),
-            workers=tuple(sorted(workers, key=lambda view: view.ordinal)),
+            workers=tuple(sorted(workers, key=lambda view: (view.role, view.ordinal))),
             health=reports,
             now=NOW + timedelta(seconds=self.elapsed),
             monotonic_now=MONOTONIC_NOW + self.elapsed,
@@ -167,7 +169,7 @@ class World:
         return WorkerView(
             name=name,
             ordinal=parsed[2],
-            role=Role.INGEST,
+            role=parsed[1],
             assignment=assignment,
             secret_resource_version=str(stored.resource_version) if stored.secret is not None else None,
             secret_invalid=stored.secret is not None and assignment is None,
@@ -250,23 +252,28 @@ class World:
         if write.service is not None:
             stored.service = write.service["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
         if write.stateful_set is not None:
-            annotations = write.stateful_set["metadata"]["annotations"]
-            stored.stateful_set = annotations[names.ANNOTATION_FINGERPRINT]
-            stored.sized_for = annotations[names.ANNOTATION_SIZED_FOR]
-            stored.template = annotations[names.ANNOTATION_TEMPLATE]
-            stored.working_before = annotations.get(names.ANNOTATION_WORKING_BEFORE)
-            container = write.stateful_set["spec"]["template"]["spec"]["containers"][0]
-            stored.image = container["image"]
-            stored.requests, stored.limit = _read(container["resources"])
-        for resize in write.resizes:
-            requests, limit = _read(resize.resources)
-            for process in stored.processes:
-                if process.pod.name == resize.pod:
-                    process.pod = self._resized(process.pod, requests, limit)
-        for replacement in write.replacements:
-            for process in stored.processes:
-                if process.pod.uid == replacement.uid:
-                    process.pod = replace(process.pod, terminating=True, ready=False)
+            self._write_stateful_set(stored, write.stateful_set)
+        self._change_pods(stored, write)
+
+    @staticmethod
+    def _write_stateful_set(stored: StoredWorker, manifest: Mapping[str, Any]) -> None:
+        annotations = manifest["metadata"]["annotations"]
+        stored.stateful_set = annotations[names.ANNOTATION_FINGERPRINT]
+        stored.sized_for = annotations[names.ANNOTATION_SIZED_FOR]
+        stored.template = annotations[names.ANNOTATION_TEMPLATE]
+        stored.working_before = annotations.get(names.ANNOTATION_WORKING_BEFORE)
+        container = manifest["spec"]["template"]["spec"]["containers"][0]
+        stored.image = container["image"]
+        stored.requests, stored.limit = _read(container["resources"])
+
+    def _change_pods(self, stored: StoredWorker, write: WorkerWrite) -> None:
+        sizes = {resize.pod: _read(resize.resources) for resize in write.resizes}
+        replaced = {replacement.uid for replacement in write.replacements}
+        for process in stored.processes:
+            if process.pod.name in sizes:
+                process.pod = self._resized(process.pod, *sizes[process.pod.name])
+            if process.pod.uid in replaced:
+                process.pod = replace(process.pod, terminating=True, ready=False)
 
     def _delete(self, name: str) -> None:
         stored = self.workers[name]
@@ -302,7 +309,9 @@ class World:
     def end_terminating(self, name: str) -> None:
         """The worker's terminating pods end."""
         stored = self.workers[name]
-        stored.processes = [process for process in stored.processes if not process.pod.terminating]
+        stored.processes = [
+            process for process in stored.processes if not process.pod.terminating or process.pod.uid in self.cut_off
+        ]
         if not stored.processes and stored.secret is stored.stateful_set is stored.service is None:
             self._forget(name)
 
@@ -334,8 +343,30 @@ class World:
         except ValueError:
             return
         for process in stored.processes:
-            if process.pod.ready and not process.pod.terminating:
+            is_reached = process.pod.uid not in self.cut_off
+            if process.pod.ready and is_reached and not process.pod.terminating:
                 process.assignment = assignment
+                self.behind.discard(process.pod.uid)
+
+    def cut_off_node(self, name: str) -> None:
+        """The node of the worker's pod is cut off; what runs there runs on."""
+        for process in self.workers[name].processes:
+            self.cut_off.add(process.pod.uid)
+            self.behind.add(process.pod.uid)
+            process.pod = replace(process.pod, ready=False)
+
+    def mend_nodes(self) -> None:
+        """Nothing is cut off any more, and every node has room."""
+        self.unschedulable.clear()
+        self.broken_images.clear()
+        self.node_room = None
+        for stored in self.workers.values():
+            for process in stored.processes:
+                if process.pod.uid in self.cut_off or not process.pod.node:
+                    process.pod = replace(process.pod, node="node", ready=not process.pod.terminating)
+                if process.pod.refusal is not None and process.pod.requests is not None:
+                    process.pod = replace(process.pod, allocated=process.pod.requests, refusal=None)
+        self.cut_off.clear()
 
     def kill_pod(self, name: str) -> None:
         """The worker's pods are gone at once."""
@@ -362,7 +393,8 @@ class World:
         """Workers answer the operator's poll."""
         for name in self.workers if only is None else only:
             for process in self.workers[name].processes:
-                if process.assignment is not None and not process.pod.terminating:
+                is_reached = process.pod.uid not in self.cut_off
+                if process.assignment is not None and is_reached and not process.pod.terminating:
                     self._take_report(name, process, process.assignment)
 
     def _take_report(self, name: str, process: Process, assignment: Assignment) -> None:
@@ -385,19 +417,21 @@ class World:
     # What is asked of it.
 
     def record(self) -> dict[str, list[str]]:
-        """Workers by camera name, as the Secrets say."""
+        """Ingest workers by camera name, as the Secrets say."""
         result: dict[str, list[str]] = {}
         for name in sorted(self.workers):
             view = self._view(name)
+            if view.role is not Role.INGEST:
+                continue
             for entry in view.assignment.cameras if view.assignment is not None else ():
                 result.setdefault(entry.name, []).append(name)
         return result
 
     def watchers(self) -> dict[str, set[str]]:
-        """Workers by camera name whose processes watch it at this very moment."""
+        """Ingest workers by camera name whose processes watch it at this very moment."""
         result: dict[str, set[str]] = {}
         for name, stored in self.workers.items():
-            for process in stored.processes:
+            for process in stored.processes if "-ingest-" in name else ():
                 for entry in process.assignment.cameras if process.assignment is not None else ():
                     result.setdefault(entry.name, set()).add(name)
         return result

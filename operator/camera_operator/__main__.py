@@ -20,6 +20,7 @@ from camera_operator.cluster_api import KubernetesApi, load_configuration
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.endpoints import Endpoints
 from camera_operator.errors import OperatorError, SettingsError, TaskDiedError
+from camera_operator.events import EventRecorder
 from camera_operator.health_poller import HealthPoller
 from camera_operator.leader import Leader
 from camera_operator.metrics import Metrics
@@ -112,6 +113,7 @@ class Operator:
             cache, changed=queue.add, count=lambda result: self.metrics.health_polls.labels(result).inc()
         )
         moves = MoveBudget(settings.moves_per_hour)
+        events = EventRecorder(api, instance=settings.pod_name, require_leading=leader.require)
         reconciler = Reconciler(
             cache=cache,
             queue=queue,
@@ -119,6 +121,7 @@ class Operator:
             applier=Applier(api, cache, require_leading=leader.require),
             statuses=statuses,
             moves=moves,
+            events=events,
             health=health,
             metrics=self.metrics,
             plan_settings=plan_settings(settings, resizes_pods=await api.can_resize_pods()),
@@ -135,13 +138,14 @@ class Operator:
         )
         self.metrics.watch_depth(lambda: len(queue), lambda: len(statuses))
         self._began_to_lead.append(reconciler.start_over)
-        self._ceased_to_lead += [statuses.drop_all, health.pause, self.metrics.forget_groups]
+        self._ceased_to_lead += [statuses.drop_all, events.drop_all, health.pause, self.metrics.forget_groups]
         for task in await watcher.start():
             self._tasks[task] = f"kopf: {task.get_name()}"
         # kopf takes the signals for itself when it starts.
         self._handle_signals()
         self._start("sweeps", watcher.sweep_for_ever())
         self._start("health polls", health.run())
+        self._start("events", events.run())
         self._start("election", self._elect(leader))
         writing = [
             self._start("status writes", statuses.run()),

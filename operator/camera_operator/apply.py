@@ -85,8 +85,7 @@ class Applier:
                 self._require_leading()
                 self._cache.put(resource, await self._api.apply(resource, manifest))
                 done.append(resource.kind)
-        for resize in write.resizes:
-            done.append(await self._resize(group[0], resize))
+        done += [await self._resize(group[0], resize) for resize in write.resizes]
         for replacement in write.replacements:
             await self._delete(PODS, group[0], replacement.pod, replacement.uid)
             done.append(f"pod {replacement.pod} replaced")

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 
 from camera_operator.apply import Applier, Failure, describe
 from camera_operator.cache import Cache
+from camera_operator.decide.events import occurrences
 from camera_operator.decide.model import CameraStatusView, ObjectKey, Observed, Plan
 from camera_operator.decide.plan import make_plan
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.errors import ConflictError, NotLeadingError, UnavailableError
+from camera_operator.events import EventRecorder
 from camera_operator.health_poller import HealthPoller
 from camera_operator.metrics import Metrics
 from camera_operator.move_budget import MoveBudget
@@ -33,6 +35,7 @@ class Reconciler:
         applier: writes workers.
         statuses: writes statuses.
         moves: rations the moves that nothing forces.
+        events: told what has happened.
         health: told which workers to follow.
         metrics: told the groups' numbers.
         plan_settings: for the decisions.
@@ -50,6 +53,7 @@ class Reconciler:
         applier: Applier,
         statuses: StatusWriter,
         moves: MoveBudget,
+        events: EventRecorder,
         health: HealthPoller,
         metrics: Metrics,
         plan_settings: PlanSettings,
@@ -63,6 +67,7 @@ class Reconciler:
         self._applier = applier
         self._statuses = statuses
         self._moves = moves
+        self._events = events
         self._health = health
         self._metrics = metrics
         self._settings = plan_settings
@@ -137,6 +142,9 @@ class Reconciler:
             self._metrics.assignment_latency.observe(self._clock() - since)
         self._statuses.put(key, plan.group_status, _without(plan.camera_statuses, failures))
         self._report(key, observed, plan)
+        if observed.group is not None:
+            failed = [failure.worker for failure in failures]
+            self._events.record(observed.group, occurrences(observed, plan, failed))
         waits = [plan.look_again_after, self._moves.next_after(key) if plan.wants_moves else None]
         delays = [wait for wait in waits if wait is not None]
         if delays:

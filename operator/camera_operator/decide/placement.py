@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from camera_api.assignment import Role
-from camera_operator.decide.sizing import ONE, Load
+from camera_operator.decide.sizing import NOTHING, ONE, Load
 from camera_operator.specs.names import worker_name
 
 #: Part of a worker's capacity by which two workers count as equally full.
@@ -27,7 +27,7 @@ class Bin:
 
     name: str
     ordinal: int
-    load: Load = Load()  #: all its cameras after the pass
+    load: Load = NOTHING  #: all its cameras after the pass
     capacity: float = 0.0  #: in cameras of the category
     limit: float | None = None  #: what its node has room for, beyond which cameras have to leave; None: nobody knows
     closed: bool = False  #: whether it is to get no camera

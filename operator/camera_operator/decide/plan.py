@@ -60,7 +60,9 @@ def _plan_roles(
     steps: dict[Role, WorkerSteps] = {}
     for role in sorted(settings.roles, key=list(Role).index):
         terms = _terms(observed, role, _relays(observed, steps) if role is Role.ANALYTICS else {})
-        steps[role] = plan_workers(observed, terms, role, rejections, watches, settings)
+        steps[role] = plan_workers(
+            observed, terms=terms, role=role, rejections=rejections, watches=watches, settings=settings
+        )
     return steps
 
 

@@ -53,6 +53,10 @@ class Rollout:
         return not self.outdated and self.waits_for is None
 
 
+#: A rollout of nothing.
+COMPLETE = Rollout()
+
+
 def next_step(replicas: Sequence[Replica]) -> Rollout:
     """Decides about the workers of one group and role.
 

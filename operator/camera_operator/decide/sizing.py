@@ -62,6 +62,7 @@ class Load:
         return self.size <= capacity
 
 
+NOTHING = Load()
 #: A camera of which nothing is known beyond its category.
 ONE = Load(1, 1.0, 1.0)
 

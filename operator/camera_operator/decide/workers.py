@@ -15,9 +15,9 @@ from camera_operator.decide.model import CameraView, GroupView, Observed, Worker
 from camera_operator.decide.moves import Departures, departures
 from camera_operator.decide.placement import Bin, Newcomer, Placement, place, surplus
 from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force
-from camera_operator.decide.rollout import Replica, Rollout, next_step
+from camera_operator.decide.rollout import COMPLETE, Replica, Rollout, next_step
 from camera_operator.decide.settings import PlanSettings
-from camera_operator.decide.sizing import ONE, Load, camera_load, sizing_of, total
+from camera_operator.decide.sizing import NOTHING, ONE, Load, camera_load, sizing_of, total
 from camera_operator.decide.status import Watch
 from camera_operator.decide.writes import WriteBuilder
 
@@ -34,13 +34,14 @@ class WorkerSteps:
     needed: Sequence[str] = ()  #: names of the workers that stay or are made
     worker_of: Mapping[str, str] = field(default_factory=dict)  #: by camera name
     waiting: Mapping[str, str] = field(default_factory=dict)  #: see ``Placement.waiting``
-    rollout: Rollout = Rollout()
+    rollout: Rollout = COMPLETE
     moves: int = 0  #: cameras that are taken from a worker although nothing forces them to
     wants_moves: bool = False  #: whether more are to follow
 
 
 def plan_workers(
     observed: Observed,
+    *,
     terms: Terms | None,
     role: Role,
     rejections: Rejections,
@@ -63,7 +64,9 @@ def plan_workers(
     group = observed.group
     if group is None or group.deleting:
         return WorkerSteps()
-    return _Pass(observed, group, terms, role, rejections, watches, settings).steps()
+    return _Pass(
+        observed, group, terms=terms, role=role, rejections=rejections, watches=watches, settings=settings
+    ).steps()
 
 
 class _Pass:
@@ -73,6 +76,7 @@ class _Pass:
         self,
         observed: Observed,
         group: GroupView,
+        *,
         terms: Terms | None,
         role: Role,
         rejections: Rejections,
@@ -236,7 +240,7 @@ class _Pass:
         """Everything stays as it is, but no camera is watched against its owner's will."""
         writes = (
             self.builder.write(
-                worker.name, worker, kept[worker.name], load=Load(), is_needed=False, may_replace=False, working=0
+                worker.name, worker, kept[worker.name], load=NOTHING, is_needed=False, may_replace=False, working=0
             )
             for worker in self.workers
             if worker.assignment is not None

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from builders import KEYS, NOW, SETTINGS, at, camera, category, in_lifecycle, with_secret
+from camera_api.assignment import Role
 from camera_api.camera import CameraState, Lifecycle
 from camera_api.faults import Fault
-from camera_api.group import GroupMaintenance
-from camera_operator.decide.model import CameraView, Plan
+from camera_api.group import FailoverPolicy, GroupMaintenance
+from camera_operator.decide.model import CameraView, Plan, Resources
 from camera_operator.decide.times import format_time
 from world import World
 
@@ -30,6 +31,9 @@ class FleetMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(max_cameras=2)
         self.world.credentials = {"keys": KEYS}
+        self.world.settings = replace(SETTINGS, roles=tuple(Role))
+        self.was_fast = False
+        self.down: set[str] = set()  #: workers without a ready pod before the pass
 
     @initialize(names=st.lists(NAMES, unique=True, min_size=3))
     def watch_some_cameras(self, names: list[str]) -> None:
@@ -106,6 +110,21 @@ class FleetMachine(RuleBasedStateMachine):
     def scale_group(self, count: int) -> None:
         self.world.edit_group(min_workers=count)
 
+    @rule(policy=st.sampled_from(FailoverPolicy))
+    def change_failover(self, policy: FailoverPolicy) -> None:
+        self.world.edit_group(failover=policy)
+        self.was_fast |= policy is FailoverPolicy.FAST
+
+    @rule(tag=st.integers(min_value=1, max_value=3), waits=st.booleans())
+    def change_image(self, tag: int, waits: bool) -> None:
+        self.world.settings = replace(self.world.settings, worker_image=f"registry.example/camera-worker:{tag}")
+        self.world.canaries_waiting = ("city/pilot",) if waits else ()
+
+    @rule(has_tasks=st.booleans())
+    def change_tasks(self, has_tasks: bool) -> None:
+        tasks = [{"name": "intrusion", "type": "Intrusion"}] if has_tasks else []
+        self.world.category = category(2, analytics={"maxCamerasPerWorker": 2, "tasks": tasks})
+
     @rule(most=st.integers(min_value=1, max_value=4))
     def change_category(self, most: int) -> None:
         self.world.category = category(most)
@@ -155,6 +174,28 @@ class FleetMachine(RuleBasedStateMachine):
             self.world.end_terminating(worker)
 
     @rule(number=WORKERS)
+    def node_is_cut_off(self, number: int) -> None:
+        if worker := self._worker(number):
+            self.world.cut_off_node(worker)
+
+    @rule(number=WORKERS)
+    def no_node_has_room(self, number: int) -> None:
+        if worker := self._worker(number):
+            self.world.unschedulable.add(worker)
+
+    @rule(cameras=st.integers(min_value=0, max_value=3))
+    def nodes_have_little_room(self, cameras: int) -> None:
+        self.world.node_room = Resources(cpu=50 + 20 * cameras, memory=2**40)
+
+    @rule()
+    def nodes_are_mended(self) -> None:
+        self.world.mend_nodes()
+
+    @rule(number=st.integers(min_value=0, max_value=4))
+    def moves_are_allowed(self, number: int) -> None:
+        self.world.moves_allowed = number
+
+    @rule(number=WORKERS)
     def stateful_set_is_deleted(self, number: int) -> None:
         if worker := self._worker(number):
             self.world.delete_stateful_set(worker)
@@ -181,6 +222,11 @@ class FleetMachine(RuleBasedStateMachine):
     @rule()
     def reconcile(self) -> None:
         before = self.world.record()
+        self.down = {
+            name
+            for name, stored in self.world.workers.items()
+            if not any(process.pod.ready for process in stored.processes)
+        }
         plan = self.world.reconcile()
         self._check_moves(before, plan)
         self._check_paused(plan)
@@ -193,14 +239,26 @@ class FleetMachine(RuleBasedStateMachine):
         self.world.restart_operator()
 
     def _check_moves(self, before: dict[str, list[str]], plan: Plan) -> None:
-        """A camera that stays with the group stays with its worker."""
+        """A camera that stays with the group stays with its worker, unless that is lost or the ration lets it go."""
         after = self.world.record()
         written = {write.worker for write in plan.writes}
+        assert plan.moves <= self.world.moves_allowed
+        assert sum(len(write.replacements) for write in plan.writes if "-ingest-" in write.worker) <= 1 or all(
+            self._is_down(write.worker) for write in plan.writes if write.replacements
+        )
         for name, workers in after.items():
-            if name in before:
-                assert workers == before[name][:1]
-            else:
+            if name not in before:
                 assert set(workers) <= written
+            elif workers != before[name][:1]:
+                assert self._is_lost(before[name][0]), f"{name} moved from {before[name]} to {workers}"
+
+    def _is_down(self, worker: str) -> bool:
+        return worker in self.down or "-analytics-" in worker
+
+    def _is_lost(self, worker: str) -> bool:
+        """Whether its cameras may be elsewhere although it may run on (Fast)."""
+        stored = self.world.workers.get(worker)
+        return stored is None or worker in self.down or any(not each.pod.ready for each in stored.processes)
 
     def _check_paused(self, plan: Plan) -> None:
         group = self.world.group
@@ -215,8 +273,16 @@ class FleetMachine(RuleBasedStateMachine):
         """1: an assignment may be taken over at any moment, so it counts as watching already."""
         watchers = self.world.watchers()
         for name, workers in self.world.record().items():
-            assert len(workers) == 1
-            assert watchers.get(name, set()) <= set(workers), f"{name} goes to {workers} before {watchers[name]} let go"
+            if len(workers) > 1:
+                # A crash between the two writes of a failover.
+                assert any(self._is_lost(worker) for worker in workers)
+            others = {other for other in watchers.get(name, set()) - set(workers) if not self._is_given_up(other)}
+            assert not others, f"{name} goes to {workers} before {others} let go"
+
+    def _is_given_up(self, worker: str) -> bool:
+        """Whether Fast may have taken its cameras away while nobody heard it."""
+        pods = [process.pod for process in self.world.workers[worker].processes]
+        return self.was_fast and any(pod.uid in self.world.behind or pod.terminating for pod in pods)
 
     @invariant()
     def a_camera_of_a_silent_worker_is_not_called_working(self) -> None:
@@ -247,7 +313,10 @@ class FleetMachine(RuleBasedStateMachine):
         world.elapsed += 120
         world.category = category(2)
         world.edit_group(paused=False)
-        world.settle()
+        world.mend_nodes()
+        world.canaries_waiting = ()
+        world.moves_allowed = 4
+        world.settle(60)
         assert world.plan().is_empty
         world.restart_operator()
         assert world.plan().is_empty

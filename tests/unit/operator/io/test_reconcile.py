@@ -11,6 +11,7 @@ from camera_operator.cluster_api import CAMERAS, CATEGORIES, GROUPS
 from camera_operator.decide.model import CameraStatusView, GroupStatusView, ObjectKey, Observed, Plan, WorkerWrite
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.errors import ClusterError, ConflictError, NotLeadingError, UnavailableError
+from camera_operator.events import EventRecorder
 from camera_operator.health_poller import HealthPoller
 from camera_operator.metrics import Metrics
 from camera_operator.move_budget import MoveBudget
@@ -64,6 +65,7 @@ class Office:
             applier=Applier(self.api, self.cache, require_leading=self.require_leading),
             statuses=self.statuses,
             moves=self.moves,
+            events=EventRecorder(self.api, instance="here", require_leading=self.require_leading, clock=self.clock),
             health=health,
             metrics=self.metrics,
             plan_settings=PlanSettings(worker_image="worker"),
