@@ -18,8 +18,8 @@ CHECKS = yaml.safe_load((Path(__file__).parents[3] / "deploy/argocd/health.yaml"
 def health(kind: str, generation: int, spec: dict[str, Any], status: dict[str, Any]) -> tuple[str, str]:
     """Status and message that Argo CD shows."""
     lua = LuaRuntime(unpack_returned_tuples=True)
-    lua.globals().obj = _table(lua, {"metadata": {"generation": generation}, "spec": spec, "status": status})
-    result = lua.execute(CHECKS[f"resource.customizations.health.camera-operator.io_{kind}"])
+    check: Any = lua.eval(f"function(obj) {CHECKS[f'resource.customizations.health.camera-operator.io_{kind}']} end")
+    result = check(_table(lua, {"metadata": {"generation": generation}, "spec": spec, "status": status}))
     return result.status, result.message
 
 
