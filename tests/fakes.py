@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
+from camera_api.quantities import parse_cpu, parse_memory
 from camera_operator.cluster_api import (
     CAMERAS,
     FIELD_MANAGER,
@@ -15,9 +16,10 @@ from camera_operator.cluster_api import (
     Page,
     Resource,
 )
-from camera_operator.errors import ClusterError, ConflictError, NotFoundError, RejectedError
+from camera_operator.errors import ClusterError, ConflictError, DeniedError, NotFoundError, RejectedError
 
 Key = tuple[Resource, str, str]
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 Path = tuple[str, ...]
 
 #: metadata that the server sets and no manager owns.
@@ -129,10 +131,23 @@ class FakeApi:
     async def resize_pod(self, namespace: str, name: str, container: str, resources: Mapping[str, Any]) -> Object:
         self._check("patch_resize", PODS, name)
         stored = copy.deepcopy(self._find((PODS, namespace, name)))
+        self._require_room(stored, resources)
         for each in stored["spec"]["containers"]:
             if each["name"] == container:
                 each["resources"] = copy.deepcopy(dict(resources))
         return self._store((PODS, namespace, name), stored)
+
+    def _require_room(self, pod: Object, resources: Mapping[str, Any]) -> None:
+        """The admission of a resize: a node that is known must be large enough."""
+        node = self._objects.get((NODES, "", pod["spec"].get("nodeName", "")))
+        if node is None:
+            return
+        allocatable = node["status"]["allocatable"]
+        wanted = resources["requests"]
+        if parse_cpu(wanted["cpu"]) > parse_cpu(allocatable["cpu"]):
+            raise DeniedError("resize Pod", 403, "Forbidden: node didn't have enough allocatable resources: cpu")
+        if parse_memory(wanted["memory"]) > parse_memory(allocatable["memory"]):
+            raise DeniedError("resize Pod", 403, "Forbidden: node didn't have enough allocatable resources: memory")
 
     async def can_resize_pods(self) -> bool:
         return True

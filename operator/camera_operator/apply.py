@@ -13,12 +13,14 @@ from typing import Any
 from camera_operator.cache import Cache
 from camera_operator.cluster_api import BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, ClusterApi, Resource
 from camera_operator.decide.model import ObjectKey, Plan, PodResize, WorkerWrite
-from camera_operator.errors import ConflictError, NotFoundError, OperatorError
+from camera_operator.errors import ConflictError, DeniedError, NotFoundError, OperatorError
 from camera_operator.specs import names
 from camera_operator.specs.worker import CONTAINER_NAME
 
 logger = logging.getLogger(__name__)
 
+#: Part of the API server's words when a pod's node is too small for it (kube-apiserver 1.36).
+_NO_ROOM = "enough allocatable"
 #: Writes at the same time over all groups; more only queue up in the API server.
 CONCURRENCY = 32
 
@@ -129,10 +131,9 @@ class Applier:
 
     async def _nudge(self, group: ObjectKey, write: WorkerWrite) -> None:
         revision = self._revision(group, write)
-        if revision is None:
-            return
-        for pod in sorted({*write.nudge_pods, *write.fits}):
-            annotations = {names.ANNOTATION_ASSIGNMENT_REVISION: str(revision)} if pod in write.nudge_pods else {}
+        nudged = write.nudge_pods if revision is not None else ()
+        for pod in sorted({*nudged, *write.fits}):
+            annotations = {names.ANNOTATION_ASSIGNMENT_REVISION: str(revision)} if pod in nudged else {}
             if pod in write.fits:
                 annotations[names.ANNOTATION_FITS] = str(write.fits[pod])
             patch = {"metadata": {"annotations": annotations}}
@@ -152,6 +153,14 @@ class Applier:
         except NotFoundError:
             # Its successor is made from a template that is large enough.
             return f"pod {resize.pod} is gone"
+        except DeniedError as error:
+            # What a node can never have is refused at once, by an admission plugin; what it cannot have at present,
+            # kubelet refuses later.
+            if _NO_ROOM not in error.cause:
+                raise
+            patch = {"metadata": {"annotations": {names.ANNOTATION_FITS: str(resize.fits)}}}
+            self._cache.put(PODS, await self._api.merge_patch(PODS, namespace, resize.pod, patch))
+            return f"pod {resize.pod} cannot get {requests['cpu']} CPU and {requests['memory']} on its node"
         self._cache.put(PODS, resized)
         return f"pod {resize.pod} resized to {requests['cpu']} CPU and {requests['memory']}"
 

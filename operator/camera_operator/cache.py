@@ -209,12 +209,17 @@ class Cache:
 
     def put(self, resource: Resource, raw: Object, *, swept: bool = False) -> set[ObjectKey]:
         """An object as it was at its resourceVersion; returns the groups that a change concerns."""
+        if self.knows(resource, raw):
+            return set()
         table, parse = self._tables[resource]
         key, version, uid = _identity(raw)
-        entry = table.entries.get(key)
-        if entry is not None and version <= entry.version:
-            return set()
         return table.put(key, version, uid, parse(raw), swept=swept)
+
+    def knows(self, resource: Resource, raw: Object) -> bool:
+        """Whether an object is here as it was at its resourceVersion, or later."""
+        key, version, _ = _identity(raw)
+        entry = self._tables[resource][0].entries.get(key)
+        return entry is not None and version <= entry.version
 
     def delete(self, resource: Resource, raw: Object) -> set[ObjectKey]:
         """An object's last state; it is gone. Returns the groups that this concerns."""

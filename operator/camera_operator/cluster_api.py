@@ -9,7 +9,8 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, cast
 from urllib.parse import quote, urlencode
 from urllib.request import getproxies_environment
 
@@ -249,8 +250,30 @@ async def load_configuration(kubeconfig: str = "", context: str = "") -> Configu
     return configuration
 
 
+class _Sieve:
+    """The lines of a stream that somebody wants; everything else is as it was."""
+
+    def __init__(self, stream: aiohttp.StreamReader, wants: Callable[[bytes], bool]) -> None:
+        self._stream = stream
+        self._wants = wants
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        rest = b""
+        async for chunk in self._stream.iter_chunked(size):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if self._wants(line):
+                    yield line + b"\n"
+
+
 async def open_session(
-    configuration: Configuration, *, revise: Callable[[URL, Any], Awaitable[Any]]
+    configuration: Configuration,
+    *,
+    revise: Callable[[URL, Any], Awaitable[Any]],
+    wants: Callable[[URL, bytes], bool],
 ) -> aiohttp.ClientSession:
     """A session for a library that makes its own requests (kopf), with the same access as ``KubernetesApi``.
 
@@ -258,8 +281,8 @@ async def open_session(
 
     Args:
         configuration: how to reach the cluster.
-        revise: makes of the URL and the decoded JSON of an answer what the library is to see of it. Watches, which
-            are read line by line, do not pass through it.
+        revise: makes of the URL and the decoded JSON of an answer what the library is to see of it.
+        wants: whether the library is to see a line of an answer that it reads line by line, as it does watches.
     """
 
     class Response(aiohttp.ClientResponse):
@@ -267,6 +290,11 @@ async def open_session(
             return await revise(self.url, await super().json(**options))
 
     client = ApiClient(configuration)
+
+    async def sift(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        response.content = cast("aiohttp.StreamReader", _Sieve(response.content, partial(wants, response.url)))
+        return response
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         headers: dict[str, str] = {}
@@ -278,7 +306,7 @@ async def open_session(
         connector=aiohttp.TCPConnector(limit=0, ssl=client.rest_client.ssl_context),
         # A watch event of a large object does not fit aiohttp's default of 64 KiB per line.
         read_bufsize=2**21,
-        middlewares=(authorize,),
+        middlewares=(authorize, sift),
         response_class=Response,
     )
 

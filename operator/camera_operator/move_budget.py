@@ -3,6 +3,9 @@
 from camera_operator.decide.model import ObjectKey
 from camera_operator.decide.moves import MOVES_PER_PASS
 
+#: A sum of fractions may miss a whole number by so much, and the time to wait for the rest be too short to pass.
+_HAIR = 1e-6
+
 
 class MoveBudget:
     """A token bucket for each group. It is empty at first: an operator that has just begun to lead moves nothing.
@@ -21,7 +24,7 @@ class MoveBudget:
         tokens, since = self._tokens.setdefault(group, (0.0, now))
         tokens = min(tokens + (now - since) * self._rate, self._most)
         self._tokens[group] = (tokens, now)
-        return int(tokens)
+        return int(tokens + _HAIR)
 
     def spend(self, group: ObjectKey, moves: int) -> None:
         """Moves that a group has made."""
@@ -29,11 +32,13 @@ class MoveBudget:
         self._tokens[group] = (max(tokens - moves, 0.0), since)
 
     def next_after(self, group: ObjectKey) -> float | None:
-        """Seconds until a group may move one camera more; None: it never may."""
-        if self._rate <= 0:
-            return None
+        """Seconds until a group may move a camera; None: it never may, or it may already.
+
+        What holds a move back that is allowed is something else, and tells when it is over.
+        """
         tokens, _ = self._tokens.get(group, (0.0, 0.0))
-        return max(1.0 - tokens, 0.0) / self._rate
+        missing = 1.0 - tokens - _HAIR
+        return missing / self._rate if self._rate > 0 and missing > 0 else None
 
     def forget(self, group: ObjectKey) -> None:
         """The group exists no more."""

@@ -209,8 +209,12 @@ class StatusWriter:
                 continue
             # One waits for the next token, the others for their turn.
             async with self._turn:
-                while self._heap and (delay := self._bucket.take(self._clock())) > 0:
+                if not self._heap:
+                    continue
+                delay = self._bucket.take(self._clock())
+                if delay > 0:
                     await asyncio.sleep(delay)
+                    continue
             await self._write_next()
 
     async def _write_next(self) -> None:

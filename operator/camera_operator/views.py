@@ -123,8 +123,13 @@ def describe_invalid(error: ValidationError, root: str) -> str:
     return f"{root}.{path}: {first['msg']}" if path else f"{root}: {first['msg']}"
 
 
+#: type, status, reason, message, observedGeneration, lastTransitionTime
+_Condition = tuple[str, str, str, str, int, str]
+
+
 @lru_cache(_CONDITIONS)
-def _condition(kind: str, status: str, reason: str, message: str, generation: int, since: str) -> ConditionView:
+def _condition(raw: _Condition) -> ConditionView:
+    kind, status, reason, message, generation, since = raw
     return ConditionView(
         type=_intern(kind),
         status=ConditionStatus(status),
@@ -136,14 +141,14 @@ def _condition(kind: str, status: str, reason: str, message: str, generation: in
 
 
 @lru_cache(_CONDITIONS)
-def _condition_list(*conditions: tuple[str, str, str, str, int, str]) -> tuple[ConditionView, ...]:
-    return tuple(_condition(*condition) for condition in conditions)
+def _condition_list(raw: tuple[_Condition, ...]) -> tuple[ConditionView, ...]:
+    return tuple(map(_condition, raw))
 
 
 def _conditions(raw: Iterable[Object]) -> tuple[ConditionView, ...]:
     """Conditions; cameras that came into the same state in the same second share them."""
     return _condition_list(
-        *(
+        tuple(
             (
                 str(condition["type"]),
                 str(condition["status"]),

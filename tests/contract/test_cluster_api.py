@@ -1,30 +1,42 @@
 """What the operator relies on in an API server; the fake of the unit tests and the real one both have to keep it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import builders
+from camera_api.assignment import Role
 from camera_operator.cluster_api import (
+    BUDGETS,
     CAMERAS,
     CATEGORIES,
+    EVENTS,
     GROUPS,
     LEASES,
     PODS,
     SECRETS,
+    SERVICES,
     STATEFUL_SETS,
     ClusterApi,
     KubernetesApi,
     Resource,
     load_configuration,
 )
-from camera_operator.errors import ConflictError, NotFoundError, RejectedError
+from camera_operator.decide.events import EventReason, Occurrence
+from camera_operator.errors import ConflictError, DeniedError, NotFoundError, RejectedError
+from camera_operator.events import APART, EventRecorder
+from camera_operator.specs import names
+from camera_operator.specs.worker import disruption_budget, worker_service, worker_stateful_set
 from fakes import FakeApi
 
 if TYPE_CHECKING:
     from local_cluster import Cluster
 
 Object = dict[str, Any]
+
+WORKERS = builders.category().spec
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.integration)])
@@ -47,6 +59,11 @@ async def namespace(api: ClusterApi, request: pytest.FixtureRequest) -> str:
         await api.apply(
             Resource("", "v1", "namespaces", "Namespace", namespaced=False),
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        )
+        # No controller makes it here, and pods need it.
+        await api.apply(
+            Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": name, "name": "default"}},
         )
     return name
 
@@ -216,6 +233,16 @@ async def test_status_apply_removes_what_it_leaves_out(api: ClusterApi, namespac
 
 
 @pytest.mark.usefixtures("kinds")
+async def test_a_map_is_emptied_by_leaving_it_out(api: ClusterApi, namespace: str) -> None:
+    created = await api.create(GROUPS, group(namespace))
+    first = await api.apply_status(GROUPS, status_of(created, category="shops", faults={"Frozen": 2}))
+    with pytest.raises(RejectedError):
+        await api.apply_status(GROUPS, status_of(first, category="shops", faults={}))
+    second = await api.apply_status(GROUPS, status_of(first, category="shops"))
+    assert "faults" not in second["status"]
+
+
+@pytest.mark.usefixtures("kinds")
 async def test_status_never_lands_on_a_namesake(api: ClusterApi, namespace: str) -> None:
     first = await api.create(GROUPS, group(namespace))
     await api.delete(GROUPS, namespace, "shops", uid=first["metadata"]["uid"])
@@ -279,3 +306,84 @@ async def test_installed_kinds_are_not_missing(api: ClusterApi) -> None:
     assert await api.missing_kinds() == ()
     assert [page.items async for page in api.list_pages(CATEGORIES, None)]
     assert [page.items async for page in api.list_pages(CAMERAS, None)]
+
+
+def pod(namespace: str, name: str = "one") -> Object:
+    """A pod that is bound to a node, as the scheduler leaves it."""
+    resources = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name, "labels": {"app": "x"}},
+        "spec": {
+            "nodeName": "node-1",
+            "containers": [
+                {"name": "worker", "image": "worker:1", "resources": resources, "env": [{"name": "A", "value": "b"}]}
+            ],
+        },
+    }
+
+
+async def make_node(api: ClusterApi, cpu: str) -> None:
+    """A node so large that a resize beyond it is refused."""
+    resource = Resource("", "v1", "nodes", "Node", namespaced=False)
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
+    await api.apply(resource, node)
+    size = {"cpu": cpu, "memory": "4Gi", "pods": "110"}
+    await api.apply_status(resource, {**node, "status": {"capacity": size, "allocatable": size}})
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_a_pod_is_resized_and_nothing_else_of_it_changes(api: ClusterApi, namespace: str) -> None:
+    assert await api.can_resize_pods()
+    await make_node(api, cpu="200m")
+    before = await api.create(PODS, pod(namespace))
+    larger = {"requests": {"cpu": "200m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    too_large = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+
+    with pytest.raises(DeniedError, match="enough allocatable"):
+        await api.resize_pod(namespace, "one", "worker", too_large)
+    after = await api.resize_pod(namespace, "one", "worker", larger)
+
+    (container,) = after["spec"]["containers"]
+    assert container["resources"] == larger
+    assert container["env"] == [{"name": "A", "value": "b"}]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["metadata"]["labels"] == {"app": "x"}
+    assert version(after) > version(before)
+
+
+async def test_a_pod_that_is_gone_cannot_be_resized(api: ClusterApi, namespace: str) -> None:
+    with pytest.raises(NotFoundError):
+        await api.resize_pod(namespace, "one", "worker", {"requests": {"cpu": "250m"}})
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_all_that_is_made_for_a_worker_is_accepted(api: ClusterApi, namespace: str) -> None:
+    owner = replace(builders.group(), namespace=namespace)
+    name = names.worker_name(owner.name, Role.ANALYTICS, 0)
+    parts = (
+        (STATEFUL_SETS, worker_stateful_set(owner, name, Role.ANALYTICS, WORKERS, builders.SETTINGS, sized_for=3)),
+        (SERVICES, worker_service(owner, name, Role.ANALYTICS)),
+        (BUDGETS, disruption_budget(owner, Role.ANALYTICS)),
+    )
+    for resource, manifest in parts:
+        first = await api.apply(resource, manifest)
+        again = await api.apply(resource, manifest)
+        assert first["metadata"]["name"] in {name, names.budget_name(owner.name, Role.ANALYTICS)}
+        assert version(first) == version(again), f"a second apply of the {resource.kind} is a write"
+
+
+async def test_an_event_is_written_and_its_series_counted_up(api: ClusterApi, namespace: str) -> None:
+    recorder = EventRecorder(api, instance="operator-0", require_leading=lambda: None, clock=lambda: moment[0])
+    owner = replace(builders.group(), namespace=namespace)
+    moment = [0.0]
+    for _ in range(2):
+        recorder.record(owner, [Occurrence(EventReason.CAMERAS_FAULTY, "door", "Stalled")])
+        moment[0] += APART
+        await recorder.write_due()
+
+    pages = [page async for page in api.list_pages(EVENTS, namespace)]
+    (event,) = [item for page in pages for item in page.items]
+    assert event["note"] == "1 camera became faulty: Stalled 1 (door)."
+    assert event["series"]["count"] == 2

@@ -209,6 +209,7 @@ class PodResize:
 
     pod: str
     resources: Mapping[str, Any]  #: requests and limits of the container, as in a manifest
+    fits: int  #: see ``PodView.fits``: what is to be noted on the pod if its node cannot have it larger
 
 
 @dataclass(frozen=True, slots=True)

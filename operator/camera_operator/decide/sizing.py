@@ -148,8 +148,13 @@ def room(sizing: Sizing, pod: PodView) -> int | None:
     """
     if pod.refusal is None or pod.allocated is None:
         return None
+    return carries(sizing, pod.allocated)
+
+
+def carries(sizing: Sizing, size: Resources) -> int:
+    """How many of the category's cameras a pod of a size has room for."""
     parts = (
-        (pod.allocated.cpu - parse_cpu(sizing.overhead.cpu), parse_cpu(sizing.per_camera.cpu)),
-        (pod.allocated.memory - parse_memory(sizing.overhead.memory), parse_memory(sizing.per_camera.memory)),
+        (size.cpu - parse_cpu(sizing.overhead.cpu), parse_cpu(sizing.per_camera.cpu)),
+        (size.memory - parse_memory(sizing.overhead.memory), parse_memory(sizing.per_camera.memory)),
     )
     return max(min((left // each for left, each in parts if each), default=0), 0)

@@ -17,7 +17,7 @@ from camera_operator.decide.model import (
 )
 from camera_operator.decide.releases import in_force, next_record
 from camera_operator.decide.settings import PlanSettings
-from camera_operator.decide.sizing import Load, differs, requests, room, sizing_of, template_size
+from camera_operator.decide.sizing import Load, carries, differs, requests, room, sizing_of, template_size
 from camera_operator.specs.worker import (
     Manifest,
     container_resources,
@@ -209,18 +209,18 @@ class WriteBuilder:
         if self._terms is None or not self._settings.resizes_pods:
             return ()
         category = self._terms.category
+        sizing = sizing_of(category, self._role)
         resizes = []
         for pod in pods:
             if pod.terminating or not pod.ready or pod.requests is None or pod.name in fits:
                 continue
             most = pod.fits if pod.fits is not None else max(load.cpu, load.memory)
-            wanted = requests(
-                sizing_of(category, self._role), Load(load.count, min(load.cpu, most), min(load.memory, most))
-            )
+            wanted = requests(sizing, Load(load.count, min(load.cpu, most), min(load.memory, most)))
             if not is_known and not _exceeds(wanted, pod.requests):
                 continue
             if differs(wanted, pod.requests) or memory_limit(category, self._role, wanted) != pod.memory_limit:
-                resizes.append(PodResize(pod.name, container_resources(category, self._role, wanted)))
+                size = container_resources(category, self._role, wanted)
+                resizes.append(PodResize(pod.name, size, fits=carries(sizing, pod.allocated or pod.requests)))
         return tuple(resizes)
 
 

@@ -1,17 +1,20 @@
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+import builders
 from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Credentials, Role, SourceKind
 from camera_operator.apply import Applier
 from camera_operator.cache import Cache
 from camera_operator.cluster_api import PODS, SECRETS, SERVICES, STATEFUL_SETS
-from camera_operator.decide.model import Plan, WorkerWrite
-from camera_operator.errors import ClusterError, ConflictError, NotLeadingError, UnavailableError
+from camera_operator.decide.model import Plan, PodReplacement, PodResize, Resources, WorkerWrite
+from camera_operator.errors import ClusterError, ConflictError, DeniedError, NotLeadingError, UnavailableError
 from camera_operator.specs import names
-from fakes import FakeApi
+from camera_operator.specs.worker import disruption_budget, fingerprint
+from fakes import NODES, FakeApi
 
 Object = dict[str, Any]
 GROUP = ("city", "shops")
@@ -122,6 +125,76 @@ async def test_the_pod_is_told_right_after_the_secret(desk: Desk) -> None:
     ]
     annotations = desk.api.objects(PODS)[0]["metadata"]["annotations"]
     assert annotations == {names.ANNOTATION_ASSIGNMENT_REVISION: "2"}
+
+
+LARGER = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+
+
+def pod_of_worker(name: str = "pod") -> Object:
+    spec = {"nodeName": "node-1", "containers": [{"name": "worker", "resources": {"requests": {"cpu": "50m"}}}]}
+    content = manifest("Pod", spec=spec)
+    return {**content, "metadata": {**content["metadata"], "name": name}}
+
+
+def resizing(*pods: str) -> Plan:
+    resizes = tuple(PodResize(name, LARGER, fits=7) for name in pods)
+    return Plan(writes=(WorkerWrite(worker=WORKER, reason="its size follows its cameras", resizes=resizes),))
+
+
+async def test_a_pod_is_resized_and_one_that_is_gone_is_no_trouble(desk: Desk) -> None:
+    desk.api.put(PODS, pod_of_worker())
+
+    assert await desk.applier.apply(GROUP, resizing("gone", "pod")) == ()
+
+    assert desk.api.objects(PODS)[0]["spec"]["containers"][0]["resources"] == LARGER
+    assert desk.cache.workers(GROUP)[WORKER].pods["pod"].pod.requests == Resources(250, 128 * 2**20)
+
+
+async def test_a_pod_whose_node_is_too_small_is_noted_as_full(desk: Desk) -> None:
+    desk.api.put(PODS, pod_of_worker())
+    size = {"cpu": "100m", "memory": "1Gi"}
+    desk.api.put(NODES, {"metadata": {"name": "node-1"}, "status": {"allocatable": size}})
+
+    assert await desk.applier.apply(GROUP, resizing("pod")) == ()
+
+    assert desk.cache.workers(GROUP)[WORKER].pods["pod"].pod.fits == 7
+
+
+async def test_a_missing_right_to_resize_is_a_failure_and_no_full_node(desk: Desk) -> None:
+    desk.api.put(PODS, pod_of_worker())
+    desk.api.fail = lambda verb, kind, _name: (
+        DeniedError(f"{verb} {kind}", 403, "Forbidden") if verb == "patch_resize" else None
+    )
+
+    (failure,) = await desk.applier.apply(GROUP, resizing("pod"))
+
+    assert isinstance(failure.error, DeniedError)
+    assert desk.api.objects(PODS)[0]["metadata"].get("annotations") is None
+
+
+async def test_an_outdated_pod_is_deleted_after_the_template_is_written(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    uid = desk.api.put(PODS, pod_of_worker())["metadata"]["uid"]
+    desk.api.writes.clear()
+    replaced = WorkerWrite(
+        worker=WORKER,
+        reason="its specification changed",
+        stateful_set=manifest("StatefulSet"),
+        replacements=(PodReplacement("pod", uid), PodReplacement("gone", "another")),
+    )
+
+    assert await desk.applier.apply(GROUP, Plan(writes=(replaced,))) == ()
+
+    assert [(verb, kind) for verb, kind, _ in desk.api.writes][:2] == [("apply", "StatefulSet"), ("delete", "Pod")]
+    assert "deletionTimestamp" in desk.api.objects(PODS)[0]["metadata"]
+
+
+async def test_a_disruption_budget_is_applied_and_known(desk: Desk) -> None:
+    budget = disruption_budget(replace(builders.group(), name="shops"), Role.INGEST)
+
+    assert await desk.applier.apply(GROUP, Plan(budgets=(budget,))) == ()
+
+    assert desk.cache.budgets(GROUP) == {Role.INGEST: fingerprint(budget)}
 
 
 async def test_a_nudge_alone_names_the_revision_that_stands(desk: Desk) -> None:

@@ -179,12 +179,26 @@ async def test_what_a_library_sees_of_an_answer_may_be_something_else(server: Se
         return {"path": url.path, "was": answer}
 
     server.answer = lambda _request: web.json_response({"items": [1]})
-    async with await open_session(configuration(server), revise=revise) as session:
-        async with session.get(f"{server.url}/pods?limit=1") as response:
-            assert await response.json() == {"path": "/pods", "was": {"items": [1]}}
-        # Line by line, as watches are read.
-        async with session.get(f"{server.url}/pods?watch=1") as response:
-            assert await response.content.read() == b'{"items": [1]}'
+    async with (
+        await open_session(configuration(server), revise=revise, wants=lambda _url, _line: True) as session,
+        session.get(f"{server.url}/pods?limit=1") as response,
+    ):
+        assert await response.json() == {"path": "/pods", "was": {"items": [1]}}
+
+
+@pytest.mark.parametrize("size", [1, 3, 1024])
+async def test_a_library_sees_the_lines_of_a_watch_that_are_wanted(server: Server, size: int) -> None:
+    server.answer = lambda _request: web.Response(body=b"one\ntwo\nthree\nfour\n")
+
+    def wants(url: URL, line: bytes) -> bool:
+        return url.path == "/pods" and line.startswith(b"t")
+
+    async with (
+        await open_session(configuration(server), revise=unrevised, wants=wants) as session,
+        session.get(f"{server.url}/pods?watch=true") as response,
+    ):
+        lines = [line async for line in response.content.iter_chunked(size)]
+    assert lines == [b"two\n", b"three\n"]
 
 
 async def test_a_rotated_token_is_used_at_once(server: Server) -> None:
@@ -200,7 +214,10 @@ async def test_a_rotated_token_is_used_at_once(server: Server) -> None:
     await api.get(SECRETS, "city", "login")
     await api.get(SECRETS, "city", "login")
     await api.close()
-    async with await open_session(rotating, revise=unrevised) as session, session.get(server.url):
+    async with (
+        await open_session(rotating, revise=unrevised, wants=lambda _url, _line: True) as session,
+        session.get(server.url),
+    ):
         pass
     assert [request.headers["Authorization"] for request in server.requests] == [
         "Bearer second",

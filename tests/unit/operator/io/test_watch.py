@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -158,6 +159,34 @@ async def test_answers_about_other_things_stay_as_they_are() -> None:
     url = URL("https://api/apis/camera-operator.io/v1alpha1/namespaces/city/cameras")
     assert await post.watcher.stand_in(url, failed) is failed
     assert post.cache.unswept == post.cache.scopes
+
+
+@pytest.mark.parametrize("event_type", ["ADDED", "MODIFIED"])
+def test_kopf_sees_no_event_that_the_cache_knows(event_type: str) -> None:
+    post = Post()
+    url = URL(f"https://api{CAMERA_PATH}?watch=true")
+    first, other = post.add_camera("a"), post.add_camera("b")
+    post.watcher.take(CAMERAS, "ADDED", first)
+
+    def is_news(raw: dict[str, Any]) -> bool:
+        return post.watcher.is_news(url, json.dumps({"type": event_type, "object": raw}).encode())
+
+    assert not is_news(first)
+    assert is_news(other)
+    later = {**first, "metadata": {**first["metadata"], "resourceVersion": "9999"}}
+    assert is_news(later)
+    post.watcher.take(CAMERAS, "MODIFIED", later)
+    assert not is_news(first)
+
+
+def test_kopf_sees_all_other_lines() -> None:
+    post = Post()
+    added = post.add_camera("a")
+    post.watcher.take(CAMERAS, "ADDED", added)
+    for event_type in ("DELETED", "BOOKMARK", "ERROR"):
+        line = json.dumps({"type": event_type, "object": added}).encode()
+        assert post.watcher.is_news(URL(f"https://api{CAMERA_PATH}?watch=true"), line)
+    assert post.watcher.is_news(URL("https://api/apis?x=y"), b"not JSON")
 
 
 async def test_kinds_are_listed_one_after_another() -> None:
