@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from builders import GROUP, MONOTONIC_NOW, NAMESPACE, NOW, SETTINGS, category, group, health, pod
+from builders import GROUP, MONOTONIC_NOW, NAMESPACE, NOW, SETTINGS, USUAL_STREAM, category, group, health, pod
 from camera_api.assignment import ASSIGNMENT_KEY, Assignment, Credentials, Role
 from camera_api.health import CameraHealth
 from camera_api.quantities import parse_cpu, parse_memory
@@ -86,6 +86,7 @@ class World:
         self.canaries_waiting: tuple[str, ...] = ()
         self.settings = SETTINGS
         self.node_room: Resources | None = None  #: that a node gives one pod; None: all that is asked for
+        self.stream = USUAL_STREAM  #: of all cameras
         self.unschedulable: set[str] = set()  #: workers that no node has room for
         self.cut_off: set[str] = set()  #: UIDs of pods whose node nothing gets through to, either way
         self.behind: set[str] = set()  #: UIDs of pods that were cut off, and have got no Secret since
@@ -408,7 +409,7 @@ class World:
                 if view is not None:
                     since = NOW + timedelta(seconds=self.elapsed)
                     known.cameras[entry.uid] = replace_uid(
-                        health(view, *self.faults.get(entry.name, ()), since=since), entry.uid
+                        health(view, *self.faults.get(entry.name, ()), since=since, stream=self.stream), entry.uid
                     )
 
     def _verdict_differs(self, known: CameraHealth, name: str) -> bool:

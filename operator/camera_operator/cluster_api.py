@@ -251,7 +251,7 @@ async def load_configuration(kubeconfig: str = "", context: str = "") -> Configu
 
 
 class _Sieve:
-    """The lines of a stream that somebody wants; everything else is as it was."""
+    """Of a stream that is read by ``iter_chunked``, the lines that somebody wants, one by one."""
 
     def __init__(self, stream: aiohttp.StreamReader, wants: Callable[[bytes], bool]) -> None:
         self._stream = stream

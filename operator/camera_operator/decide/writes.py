@@ -106,13 +106,17 @@ class WriteBuilder:
             )
         revision = assignment.revision if assignment is not None else current.revision if current is not None else 0
         service = self._service(name, worker) if is_needed else None
-        stateful_set = self._stateful_set(name, worker, load, may_replace, working) if is_needed else None
+        stateful_set = None
+        if is_needed:
+            stateful_set = self._stateful_set(name, worker, load, working if may_replace else None, is_known=is_known)
         nudge = _pods_to_nudge(worker, revision, is_new=assignment is not None) if worker is not None else ()
         replacements = self._replacements(name, worker) if worker is not None and is_needed and may_replace else ()
         replaced = {replacement.pod for replacement in replacements}
         going_on = [pod for pod in worker.pods if pod.name not in replaced] if worker is not None else []
         fits = self._fits(going_on) if is_needed else {}
-        resizes = self._resizes(going_on, load, fits, is_known) if is_needed and worker is not None else ()
+        # A worker that this operator has not heard yet may have cameras that cost less than they seem to.
+        is_heard = worker is not None and worker.acknowledged_revision > 0
+        resizes = self._resizes(going_on, load, fits, is_known) if is_needed and is_heard else ()
         if not (assignment or service or stateful_set or nudge or fits or resizes or replacements):
             return None
         secret = None
@@ -164,14 +168,24 @@ class WriteBuilder:
         )
 
     def _stateful_set(
-        self, name: str, worker: WorkerView | None, load: Load, may_replace: bool, working: int
+        self, name: str, worker: WorkerView | None, load: Load, working: int | None, *, is_known: bool
     ) -> Manifest | None:
-        """The StatefulSet if it differs. A changed template waits until the worker's pod may be replaced."""
+        """The StatefulSet if it differs. A changed template waits until the worker's pod may be replaced.
+
+        Args:
+            name: of the worker.
+            worker: what exists of it; None: nothing.
+            load: of its cameras.
+            working: number of its cameras that work, if its pod may be replaced; None: it may not.
+            is_known: whether the load is what the cameras really send; if not, the template does not shrink.
+        """
         if self._terms is None:
             return None
         exists = worker is not None and worker.stateful_set_fingerprint is not None
         present = worker.sized_for if worker is not None and exists else None
         size = template_size(load, sizing_of(self._terms.category, self._role), present)
+        if present is not None and not is_known:
+            size = max(size, present)
         before = worker.working_before if worker is not None and exists else None
         manifest = self._manifest(name, size, before)
         if manifest is None or worker is None or not exists:
@@ -180,7 +194,7 @@ class WriteBuilder:
             return None
         if worker.template == template_of(manifest):
             return manifest
-        return self._manifest(name, size, working) if may_replace else None
+        return self._manifest(name, size, working) if working is not None else None
 
     def _replacements(self, name: str, worker: WorkerView) -> tuple[PodReplacement, ...]:
         template = self.template(name)

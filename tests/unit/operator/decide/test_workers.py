@@ -10,6 +10,7 @@ from builders import (
     KEYS,
     NOW,
     SETTINGS,
+    USUAL_STREAM,
     at,
     camera,
     cameras,
@@ -500,6 +501,38 @@ def test_a_worker_that_has_not_told_what_its_cameras_send_is_not_made_smaller() 
     world.deliver("lobby-ingest-0")
 
     assert all(write.resizes == () for write in world.plan().writes)
+
+
+@pytest.mark.parametrize(("width", "units"), [(3840, 4.0), (640, 0.25)])
+def test_what_a_camera_sends_decides_what_is_requested_for_it_and_a_restart_changes_nothing(
+    width: int, units: float
+) -> None:
+    world = World(max_cameras=50)
+    size = {"width": width, "height": width * 9 // 16, "bits_per_second": int(4_000_000 * units)}
+    world.stream = USUAL_STREAM.model_copy(update=size)
+    for view in cameras(8):
+        world.add(view)
+    world.settle()
+    assert requests_of(world, "lobby-ingest-0")[0] == 50 + 8 * units * 20
+
+    world.restart_operator()
+
+    assert world.plan().is_empty
+    world.report()
+    assert world.plan().is_empty
+
+
+def test_large_cameras_take_the_place_of_several() -> None:
+    world = World(max_cameras=16)
+    size = {"width": 3840, "height": 2160, "bits_per_second": 16_000_000}
+    world.stream = USUAL_STREAM.model_copy(update=size)
+    for view in cameras(4):
+        world.add(view)
+    world.settle()
+    world.add(camera("yard"))
+    world.settle()
+
+    assert world.record()["yard"] == ["lobby-ingest-1"]
 
 
 def test_an_api_server_that_cannot_resize_pods_is_not_asked_to() -> None:
