@@ -7,6 +7,7 @@ and 4 Mbit/s in H.264 are meant. What a camera really sends corrects its cost, o
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from camera_api.assignment import Role
 from camera_api.category import AnalyticsSettings, CameraCategorySpec, DecodePolicy, IngestSettings
@@ -85,14 +86,21 @@ def camera_load(role: Role, decode: DecodePolicy, stream: StreamFacts | None) ->
     """
     if stream is None or not stream.width or not stream.height:
         return ONE
-    pixels = stream.width * stream.height / _PIXELS
-    picture = pixels * _CODECS.get(stream.codec, 1.0)
+    return _load(
+        role, decode, stream.codec, stream.width * stream.height, stream.bits_per_second, stream.frames_per_second
+    )
+
+
+@lru_cache(4096)
+def _load(role: Role, decode: DecodePolicy, codec: str, area: int, bits_per_second: int, rate: float) -> Load:  # noqa: PLR0917 - a cache
+    pixels = area / _PIXELS
+    picture = pixels * _CODECS.get(codec, 1.0)
     if role is Role.ANALYTICS:
         # Every frame of the rate that the category asks for is decoded.
-        cpu = picture * max(stream.frames_per_second / _FRAMES_PER_SECOND, 0.5)
+        cpu = picture * max(rate / _FRAMES_PER_SECOND, 0.5)
     else:
         receiving = _RECEIVING[decode]
-        cpu = receiving * stream.bits_per_second / _BITS_PER_SECOND + (1 - receiving) * picture
+        cpu = receiving * bits_per_second / _BITS_PER_SECOND + (1 - receiving) * picture
     return Load(1, _rounded(cpu), _rounded(_MEMORY_BASE + (1 - _MEMORY_BASE) * pixels))
 
 

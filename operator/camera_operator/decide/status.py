@@ -329,6 +329,9 @@ def _as_it_was(before: CameraStatusView, watching: Watch) -> _Outcome | None:
 
 def _own(before: tuple[ConditionView, ...], kinds: Sequence[str]) -> tuple[ConditionView, ...]:
     """The conditions without those that somebody else keeps in the same list."""
+    if len(before) == len(kinds):
+        # Almost always; what is not as it should be shows when they are compared.
+        return before
     own = tuple(condition for condition in before if condition.type in kinds or condition.type == conditions.STALLED)
     return before if len(own) == len(before) else own
 

@@ -50,6 +50,7 @@ class WriteBuilder:
         self._role = role
         self._terms = terms
         self._settings = settings
+        self._templates: dict[str, str | None] = {}
 
     def content(self, staying: Sequence[AssignedCamera], newcomers: Iterable[CameraView]) -> Sequence[AssignedCamera]:
         """The cameras of a worker, sorted by name."""
@@ -60,8 +61,10 @@ class WriteBuilder:
 
     def template(self, worker: str) -> str | None:
         """Hash of the template that a worker should have; None: nobody knows without the category."""
-        manifest = self._manifest(worker, 0, None)
-        return template_of(manifest) if manifest is not None else None
+        if worker not in self._templates:
+            manifest = self._manifest(worker, 0, None)
+            self._templates[worker] = template_of(manifest) if manifest is not None else None
+        return self._templates[worker]
 
     def write(
         self,
