@@ -328,7 +328,7 @@ class Cache:
 
     def _group_changed(self, key: ObjectKey, old: GroupView | None, new: GroupView | None) -> Iterator[ObjectKey]:
         yield key
-        if any(view is not None and view.spec.canary for view in (old, new)):
+        if _canary(old) != _canary(new):
             # How far the canaries are decides what the others may do.
             yield from self._groups.entries
 
@@ -403,3 +403,10 @@ class Cache:
             del workers[worker]
             if not workers:
                 self._workers.pop(group, None)
+
+
+def _canary(group: GroupView | None) -> str | None:
+    """The image that a canary group has tried; None: it is none."""
+    if group is None or group.deleting or not group.spec.canary:
+        return None
+    return group.status.worker_image

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from camera_api.assignment import Assignment, Credentials
+from camera_api.assignment import Assignment, Credentials, Role
 from camera_operator.cache import CACHED, Cache, Scope
-from camera_operator.cluster_api import CAMERAS, CATEGORIES, GROUPS, PODS, SECRETS, SERVICES, STATEFUL_SETS
+from camera_operator.cluster_api import BUDGETS, CAMERAS, CATEGORIES, GROUPS, PODS, SECRETS, SERVICES, STATEFUL_SETS
 from camera_operator.decide.model import SecretProblem
 from camera_operator.specs import names
 
@@ -256,3 +256,32 @@ def test_a_pod_that_has_ended_is_gone(cache: Cache) -> None:
     ended = {"metadata": worker_metadata(2, name="p"), "status": {"phase": "Failed"}}
     assert cache.put(PODS, ended) == {SHOPS}
     assert not cache.workers(SHOPS)
+
+
+def group(name: str, version: int, *, canary: bool = False, image: str = "") -> Object:
+    status = {"workerImage": image, "cameras": {"declared": version}}
+    return {"metadata": metadata(name, version), "spec": {"category": "shops", "canary": canary}, "status": status}
+
+
+def test_a_canary_that_has_tried_an_image_concerns_all_groups_and_otherwise_only_itself(cache: Cache) -> None:
+    cache.put(GROUPS, group("shops", 1))
+    assert cache.put(GROUPS, group("schools", 2, canary=True, image="worker:1")) == {SHOPS, SCHOOLS}
+    assert cache.put(GROUPS, group("schools", 3, canary=True, image="worker:1")) == {SCHOOLS}
+    assert cache.put(GROUPS, group("schools", 4, canary=True, image="worker:2")) == {SHOPS, SCHOOLS}
+    assert [view.key for view in cache.canaries()] == [SCHOOLS]
+    assert cache.put(GROUPS, group("schools", 5)) == {SHOPS, SCHOOLS}
+    assert not list(cache.canaries())
+
+
+def test_a_disruption_budget_concerns_its_group(cache: Cache) -> None:
+    labels = {
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_GROUP: "shops",
+        names.LABEL_ROLE: "ingest",
+    }
+    annotations = {names.ANNOTATION_FINGERPRINT: "f"}
+    budget = {"metadata": metadata("shops-ingest", 1, labels=labels, annotations=annotations)}
+    assert cache.put(BUDGETS, budget) == {SHOPS}
+    assert cache.budgets(SHOPS) == {Role.INGEST: "f"}
+    assert cache.delete(BUDGETS, {"metadata": {**budget["metadata"], "resourceVersion": "2"}}) == {SHOPS}
+    assert not cache.budgets(SHOPS)
