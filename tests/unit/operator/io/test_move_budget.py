@@ -1,3 +1,5 @@
+import pytest
+
 from camera_operator.decide.moves import MOVES_PER_PASS
 from camera_operator.move_budget import MoveBudget
 
@@ -17,7 +19,7 @@ def test_moves_gather_up_to_what_one_pass_may_make() -> None:
     assert budget.allowed(LOBBY, 36_000.0) == MOVES_PER_PASS
     budget.spend(LOBBY, MOVES_PER_PASS)
     assert budget.allowed(LOBBY, 36_000.0) == 0
-    assert budget.next_after(LOBBY) == 60.0
+    assert budget.next_after(LOBBY) == pytest.approx(60)
 
 
 def test_no_more_are_made_in_an_hour_than_are_allowed() -> None:
