@@ -54,6 +54,19 @@ def http(method: str, url: str, body: Object | None = None) -> bytes:
         return content
 
 
+def counters(addresses: list[str], name: str) -> dict[str, float]:
+    """A metric by camera, summed over its other labels, from workers at these addresses; needs no API server."""
+    sums: dict[str, float] = {}
+    for address in addresses:
+        text = http("GET", f"http://{address}:8080/metrics").decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name:
+                    camera = sample.labels["camera"]
+                    sums[camera] = sums.get(camera, 0) + sample.value
+    return sums
+
+
 class Simulator:
     """The simulator's pod. Cameras that were added are removed at the end."""
 
@@ -223,28 +236,17 @@ class City:
         pods = self.core.list_namespaced_pod(self.namespace, label_selector=selector).items
         return [pod for pod in pods if pod.metadata.deletion_timestamp is None and pod.status.pod_ip]
 
+    def addresses(self, group: str) -> list[str]:
+        """Addresses of the running worker pods of a group."""
+        return [pod.status.pod_ip for pod in self.worker_pods(group)]
+
     def frames(self, group: str) -> dict[str, float]:
         """Frames received so far by camera, from the workers' metrics."""
-        counters: dict[str, float] = {}
-        for pod in self.worker_pods(group):
-            text = http("GET", f"http://{pod.status.pod_ip}:8080/metrics").decode()
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == "camera_frames_total":
-                        counters[sample.labels["camera"]] = sample.value
-        return counters
+        return counters(self.addresses(group), "camera_frames_total")
 
     def reconnects(self, group: str) -> dict[str, float]:
         """Reconnects so far by camera, from the workers' metrics."""
-        counters: dict[str, float] = {}
-        for pod in self.worker_pods(group):
-            text = http("GET", f"http://{pod.status.pod_ip}:8080/metrics").decode()
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == "camera_reconnects_total":
-                        camera = sample.labels["camera"]
-                        counters[camera] = counters.get(camera, 0) + sample.value
-        return counters
+        return counters(self.addresses(group), "camera_reconnects_total")
 
     def versions(self) -> dict[tuple[str, str], str]:
         """resourceVersion of all that the operator writes in the namespace: equal means that nothing was written."""

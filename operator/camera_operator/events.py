@@ -18,7 +18,7 @@ from camera_api import API_VERSION
 from camera_operator.cluster_api import EVENTS, ClusterApi
 from camera_operator.decide.events import WARNINGS, EventReason, Occurrence, note
 from camera_operator.decide.model import GroupView, ObjectKey
-from camera_operator.errors import ClusterError, NotFoundError, NotLeadingError
+from camera_operator.errors import ClusterError, DeniedError, NotFoundError, NotLeadingError
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,9 @@ class EventRecorder:
                 await self._write(key, gathering, now)
             except NotLeadingError:
                 return
+            except DeniedError as error:
+                # Above all a namespace that is being deleted takes nothing new.
+                logger.debug("event %s of group %s/%s is not written: %s", key[1].value, *key[0], error)
             except ClusterError as error:
                 # An event is a courtesy: the status tells the same, and does not get lost.
                 logger.warning("event %s of group %s/%s is not written: %s", key[1].value, *key[0], error)
