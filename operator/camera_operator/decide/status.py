@@ -56,7 +56,11 @@ _LAYERS = (
     (FaultLayer.PICTURE, true(Reason.PICTURE_HEALTHY)),
 )
 _HEALTHY: Findings = tuple(finding for _, finding in _LAYERS)
-_PICTURE_NOT_CHECKED = unknown(Reason.NOT_CHECKED, "The category decodes no pictures (spec.ingest.decode is None).")
+_PICTURE_NOT_CHECKED = unknown(
+    Reason.NOT_CHECKED,
+    "No picture is decoded: the category wants it so (spec.ingest.decode is None), or the worker is out of CPU, see the"
+    " condition PicturesChecked of the group.",
+)
 _NOT_WATCHED: Findings = (unknown(Reason.NOT_WATCHED),) * len(_LAYERS)
 _ACCEPTED = true(Reason.ACCEPTED)
 _WATCHED = true(Reason.WATCHED)
@@ -106,7 +110,8 @@ def watch(worker: WorkerView, monotonic_now: float, settings: PlanSettings) -> W
     lost = Fault.REPORT_STALE if is_ready else Fault.WORKER_LOST
     limit = settings.report_stale_after if reports or is_ready else settings.worker_lost_after
     cameras = worker.assignment.cameras if worker.assignment is not None else ()
-    checks_pictures = not cameras or cameras[0].decode is not DecodePolicy.NONE
+    is_blind = worker.decode_reduced_to is DecodePolicy.NONE
+    checks_pictures = not is_blind and (not cameras or cameras[0].decode is not DecodePolicy.NONE)
     # Another pod has taken the place of the one that reported, or none has.
     is_gone = not live or (not reports and not is_ready and worker.last_report_at is not None)
     if is_gone or age >= limit:

@@ -33,6 +33,7 @@ from builders import (
     worker,
 )
 from camera_api.camera import Lifecycle
+from camera_api.category import DecodePolicy
 from camera_api.faults import FAULTS, Fault, FaultLayer
 from camera_api.health import CameraHealth
 from camera_operator.decide.model import CameraStatusView, CameraView, ConditionView, GroupView, WorkerView
@@ -172,6 +173,15 @@ def test_a_picture_that_is_not_decoded_is_not_called_healthy() -> None:
 
     assert verdict(status) == "Working/Working"
     assert conditions(status)["PictureHealthy"] == "Unknown"
+    assert condition(status, "PictureHealthy").reason == "NotChecked"
+
+
+def test_a_picture_that_an_overloaded_worker_leaves_out_is_not_called_healthy() -> None:
+    overloaded = replace(WATCHER, decode_reduced_to=DecodePolicy.NONE)
+
+    status = status_of(standing(WORKING), WORKING, on=overloaded)
+
+    assert verdict(status) == "Working/Working"
     assert condition(status, "PictureHealthy").reason == "NotChecked"
 
 

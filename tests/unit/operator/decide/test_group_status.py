@@ -20,6 +20,7 @@ from builders import (
     worker,
 )
 from camera_api.camera import CameraState
+from camera_api.category import DecodePolicy
 from camera_api.faults import Fault
 from camera_operator.decide.model import CameraView, GroupStatusView, GroupView, Observed, WorkerView
 from camera_operator.decide.plan import make_plan
@@ -155,3 +156,17 @@ def test_a_status_that_stands_is_not_written_even_beside_conditions_of_others() 
     shared = replace(status, conditions=(*status.conditions, foreign))
 
     assert make_plan(observed(of=replace(group(), status=shared)), SETTINGS).group_status is None
+
+
+def test_a_group_whose_workers_leave_pictures_out_says_so() -> None:
+    door = camera("door")
+    overloaded = replace(
+        worker(0, holding(door), running(), heard()), decode_reduced_to=DecodePolicy.KEY_FRAME_EVERY_10S
+    )
+
+    status = group_with(door, workers=(overloaded,))
+
+    assert told(status)["PicturesChecked"] == ("False", "DecodeReduced")
+    message = next(each.message for each in status.conditions if each.type == "PicturesChecked")
+    assert "lobby-ingest-0" in message
+    assert "KeyFrameEvery10s" in message
