@@ -21,6 +21,8 @@ MANIFESTS = REPOSITORY / "deploy" / "demo" / "manifests"
 #: A camera that has neither worked nor shown a fault by then will not; it takes image start, connection and
 #: the longest offlineAfter of the categories.
 SETTLE_TIMEOUT_S = 180.0
+#: A picture fault takes three key frames, 2 s apart: so long nothing may have changed.
+SETTLED_FOR_S = 10.0
 
 
 def apply_simulator(target: Target) -> None:
@@ -66,16 +68,20 @@ def camera_states(target: Target, namespace: str) -> Counter[str]:
 
 
 def wait_until_settled(target: Target, namespace: str, show: Callable[[str], None]) -> Counter[str]:
-    """Waits until each camera works or has a fault.
+    """Waits until each camera works or has a fault, and that has been so for a while.
 
     Raises:
         DemoError: some do not after SETTLE_TIMEOUT_S.
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    before, since = Counter[str](), time.monotonic()
     while True:
         states = camera_states(target, namespace)
+        if states != before:
+            before, since = states, time.monotonic()
         show(", ".join(f"{number} {state}" for state, number in sorted(states.items())))
-        if states and set(states) <= {"Working", "Faulty"}:
+        is_known = states and set(states) <= {"Working", "Faulty"}
+        if is_known and time.monotonic() - since >= SETTLED_FOR_S:
             return states
         if time.monotonic() > deadline:
             raise DemoError(
