@@ -20,7 +20,7 @@ FAULTY = {
     "industrial-area-phase-1": "StreamNotFound",
     "state-bank-atm-7": "AuthFailed",
     "lake-front-walk": "DnsFailed",
-    "auto-workshop-bay": "Black",
+    "central-bus-stand-exit": "Black",
 }
 
 CATEGORIES = (
