@@ -58,18 +58,18 @@ def departures(
     if any(over.values()):
         return Departures(_rationed(over, allowed), wanted=True)
     fill = fair_share(bins, newcomers, min_workers)
-    if fill is not None and len(bins) <= min_workers:
-        room = sum(int(fill - each.load.size) for each in bins if each.load.size < fill)
-        over = {each.name: _excess(loads[each.name], fill) for each in bins}
-        return Departures(_rationed(over, min(allowed, room)), wanted=room > 0 and any(over.values()))
-    emptied = needless(bins, newcomers, min_workers)
+    if fill is not None and 0 < len(bins) <= min_workers:
+        return _shared(bins, loads, fill, allowed)
+    emptied = needless(bins, loads, newcomers, min_workers)
     if emptied is None:
         return Departures()
     leaving = _rationed({emptied.name: sorted(loads[emptied.name])}, allowed)
     return Departures(leaving, closed=emptied.name, wanted=bool(loads[emptied.name]))
 
 
-def needless(bins: Sequence[Bin], newcomers: Sequence[Newcomer], min_workers: int) -> Bin | None:
+def needless(
+    bins: Sequence[Bin], loads: Mapping[str, Mapping[str, Load]], newcomers: Sequence[Newcomer], min_workers: int
+) -> Bin | None:
     """The worker that the others can do without; None: there is none."""
     if len(bins) <= max(min_workers, 1) or any(each.limit is not None for each in bins):
         # Where nodes have refused a worker its size, fewer and larger workers find no room.
@@ -78,7 +78,38 @@ def needless(bins: Sequence[Bin], newcomers: Sequence[Newcomer], min_workers: in
     capacity = sum(each.capacity for each in bins)
     emptied = min(bins, key=lambda each: (each.load.size, -each.ordinal))
     rest = capacity - emptied.capacity
-    return emptied if load.size < (1 - MAX_SLACK) * capacity and load.size <= (1 - _KEPT_FREE) * rest else None
+    if load.size >= (1 - MAX_SLACK) * capacity or load.size > (1 - _KEPT_FREE) * rest:
+        return None
+    leaving = [*loads[emptied.name].values(), *(newcomer.load for newcomer in newcomers)]
+    return emptied if _fit(leaving, [each for each in bins if each is not emptied]) else None
+
+
+def _fit(leaving: Sequence[Load], bins: Sequence[Bin]) -> bool:
+    """Whether the loads find a place, the large ones first: a sum that fits may still be in pieces that do not."""
+    taken = {each.name: each.load for each in bins}
+    for load in sorted(leaving, key=lambda each: -each.size):
+        place = next((each for each in bins if (taken[each.name] + load).fits(each.capacity)), None)
+        if place is None:
+            return False
+        taken[place.name] += load
+    return True
+
+
+def _shared(bins: Sequence[Bin], loads: Mapping[str, Mapping[str, Load]], fill: int, allowed: int) -> Departures:
+    """Takes cameras from workers above the fair share as long as one below it has a place for them."""
+    taken = {each.name: each.load for each in bins}
+    leaving: dict[str, list[str]] = {}
+    for each in bins:
+        for name in sorted(loads[each.name], reverse=True):
+            load = loads[each.name][name]
+            others = (other for other in bins if other is not each and taken[other.name].count < fill)
+            place = next((other for other in others if (taken[other.name] + load).fits(other.capacity)), None)
+            if taken[each.name].count <= fill or place is None:
+                continue
+            taken[each.name] -= load
+            taken[place.name] += load
+            leaving.setdefault(each.name, []).append(name)
+    return Departures(_rationed(leaving, allowed), wanted=bool(leaving))
 
 
 def _excess(loads: Mapping[str, Load], capacity: float) -> list[str]:

@@ -34,10 +34,9 @@ class Bin:
     sites: Counter[str] = field(default_factory=Counter)  #: number of its cameras by site
     newcomers: list[str] = field(default_factory=list)  #: names of cameras that it is to get
 
-    def has_room(self, load: Load, fill: float | None = None) -> bool:
-        """Whether a camera may be added, up to the capacity or a lower fill."""
-        limit = self.capacity if fill is None else min(self.capacity, fill)
-        return not self.closed and (self.load + load).fits(limit)
+    def has_room(self, load: Load, fill: int | None = None) -> bool:
+        """Whether a camera may be added: there is capacity, and it has fewer cameras than the fair share."""
+        return not self.closed and (fill is None or self.load.count < fill) and (self.load + load).fits(self.capacity)
 
     def take(self, newcomer: "Newcomer") -> None:
         """Adds a camera."""
@@ -110,25 +109,24 @@ def place(
         else:
             free.append(newcomer)
     for newcomer in free:
-        found = _best(bins, newcomer, fill) or _best(bins, newcomer, None) or add_bin()
+        found = _best(bins, newcomer, fill) or _emptiest(bins, newcomer) or add_bin()
         # A camera that is too big for any worker gets one of its own.
         found.take(newcomer)
     return Placement(bins, waiting)
 
 
-def fair_share(bins: Sequence[Bin], newcomers: Sequence[Newcomer], min_workers: int) -> float | None:
-    """Load up to which workers are filled so that ``min_workers`` share it; None: up to their capacity."""
+def fair_share(bins: Sequence[Bin], newcomers: Sequence[Newcomer], min_workers: int) -> int | None:
+    """Number of cameras up to which workers are filled so that ``min_workers`` share them; None: as their capacity."""
     if not min_workers:
         return None
-    size = sum(each.load.size for each in bins) + sum(newcomer.load.size for newcomer in newcomers)
-    return float(-(-size // min_workers))
+    return -(-(sum(each.load.count for each in bins) + len(newcomers)) // min_workers)
 
 
 def _only(names: AbstractSet[str]) -> str | None:
     return next(iter(names)) if len(names) == 1 else None
 
 
-def _best(bins: Sequence[Bin], newcomer: Newcomer, fill: float | None) -> Bin | None:
+def _best(bins: Sequence[Bin], newcomer: Newcomer, fill: int | None) -> Bin | None:
     fullest: Bin | None = None
     for each in bins:
         if (fullest is None or (each.load.size, -each.ordinal) > (fullest.load.size, -fullest.ordinal)) and (
@@ -140,6 +138,12 @@ def _best(bins: Sequence[Bin], newcomer: Newcomer, fill: float | None) -> Bin | 
     least = fullest.load.size - _EQUALLY_FULL * fullest.capacity
     equals = [each for each in bins if each.load.size >= least and each.has_room(newcomer.load, fill)]
     return min(equals, key=lambda each: (each.sites[newcomer.site], -each.load.size, each.ordinal))
+
+
+def _emptiest(bins: Sequence[Bin], newcomer: Newcomer) -> Bin | None:
+    """For a camera that fits nowhere within the fair share: the share is then kept by none, but best by this one."""
+    with_room = (each for each in bins if each.has_room(newcomer.load))
+    return min(with_room, key=lambda each: (each.load.size, each.ordinal), default=None)
 
 
 def surplus(bins: Sequence[Bin], min_workers: int) -> frozenset[str]:

@@ -314,7 +314,7 @@ class _Pass:
         """Which cameras are moved for the good of the whole; none while anything is not in good order."""
         is_calm = (
             self.terms is not None
-            and rollout.is_complete
+            and not rollout.outdated
             and not any(newcomer.held_by for newcomer in newcomers)
             and all(self.watches[each.name].reports for each in bins)
         )
