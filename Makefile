@@ -41,9 +41,23 @@ lint: setup ## Format, style, types, import contracts, rendered files
 	tests/run static
 
 .PHONY: bench
-bench: setup ## Benchmarks; results go to tests/bench/RESULTS.md by hand
+bench: bench-operator bench-ingest bench-relay wire-report picture-report bench-latency ## All benchmarks; results go to tests/bench/RESULTS.md by hand
+
+.PHONY: bench-operator bench-ingest bench-relay bench-latency
+bench-operator: setup ## Operator on a real API server: latency, calm, restart, memory
 	$(BIN)/python tests/bench/bench_control_plane.py
-	$(BIN)/python tests/bench/bench_camera_latency.py
+bench-ingest: setup ## Ingest worker: cameras per core, memory, opening
+	$(BIN)/python tests/bench/bench_ingest.py
+bench-relay: setup ## Relay: 32 cameras, 64 readers, a slow one
+	$(BIN)/python tests/bench/bench_relay.py
+bench-latency: setup ## From the wire to the status, on the node of the demo
+	$(ROOT) $(BIN)/python tests/bench/bench_camera_latency.py
+
+.PHONY: wire-report picture-report
+wire-report: setup ## Which wire faults are named right on which servers, and when
+	$(ROOT) $(BIN)/python tests/bench/bench_wire_faults.py
+picture-report: setup ## Which picture faults are named right, and which nuisances are none
+	$(BIN)/python tests/bench/picture/report.py
 
 .PHONY: generate
 generate: setup ## Render the CRDs and format the code
