@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
@@ -34,9 +35,9 @@ from camera_operator.cluster_api import (
     KubernetesApi,
     Resource,
 )
-from camera_operator.errors import NotFoundError
 from camera_operator.specs import names
 from local_cluster import Cluster
+from users import Users
 
 Object = dict[str, Any]
 
@@ -44,7 +45,6 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 WORKERS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 CHART = Path(__file__).resolve().parents[1] / "charts" / "camera-operator"
-PASSWORD = "hunter2-of-the-cameras"
 
 
 async def eventually(probe: Callable[[], Awaitable[Any]], within_s: float, what: str) -> Any:
@@ -63,6 +63,22 @@ async def eventually(probe: Callable[[], Awaitable[Any]], within_s: float, what:
         await asyncio.sleep(0.05)
 
 
+def _in_pod(kubeconfig: Path) -> tuple[list[str], dict[str, str]]:
+    """Arguments of Python and environment for a process that finds the files of a pod's service account elsewhere."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    certificate = kubeconfig.with_suffix(".crt")
+    certificate.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    server = urlsplit(cluster["server"])
+    code = (
+        "import sys; from kubernetes.aio.config import incluster_config as files; "
+        "files.SERVICE_TOKEN_FILENAME, files.SERVICE_CERT_FILENAME = sys.argv[1:3]; del sys.argv[1:3]; "
+        "from camera_operator.__main__ import main; sys.exit(main())"
+    )
+    environment = {"KUBERNETES_SERVICE_HOST": server.hostname or "", "KUBERNETES_SERVICE_PORT": str(server.port)}
+    return ["-c", code, user["tokenFile"], str(certificate)], environment
+
+
 class OperatorProcess:
     """``camera-operator run`` as a process.
 
@@ -71,20 +87,23 @@ class OperatorProcess:
         namespace: that it serves, and where its Lease is.
         log: file of its log lines.
         flags: further flags.
+        in_pod: whether it reaches the cluster as in a pod: the kubeconfig names the server, its certificate and a
+            token file, which is read again each minute.
     """
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *flags: str) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *flags: str, in_pod: bool = False) -> None:
         self.log = log
+        start, environment = _in_pod(kubeconfig) if in_pod else (["-m", "camera_operator"], {})
+        access = () if in_pod else ("--kubeconfig", str(kubeconfig))
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "camera_operator", "run", "--worker-image", "camera-worker:test"),
-                    *("--kubeconfig", str(kubeconfig), "--watch-namespaces", namespace, "--namespace", namespace),
-                    *("--http-port", "0", *flags),
+                    *(sys.executable, *start, "run", "--worker-image", "camera-worker:test", *access),
+                    *("--watch-namespaces", namespace, "--namespace", namespace, "--http-port", "0", *flags),
                 ],
                 stdout=output,
                 stderr=output,
-                env=os.environ,
+                env={**os.environ, **environment},
             )
 
     async def metric(self, pattern: str) -> float | None:
@@ -204,52 +223,27 @@ class Worker:
         return web.Response(text=report.model_dump_json(by_alias=True), content_type="application/json")
 
 
-class City:
+class City(Users):
     """A namespace with a category of its own, and the hands of users, kubelet and workers in it."""
 
     def __init__(self, cluster: Cluster, api: KubernetesApi, namespace: str, folder: Path) -> None:
+        super().__init__(api, namespace)
         self.cluster = cluster
-        self.api = api
-        self.namespace = namespace
-        self.category = namespace
         self._folder = folder
         self._operators: list[OperatorProcess] = []
         self._workers: list[Worker] = []
 
-    async def start_operator(self, *flags: str, kubeconfig: Path | None = None, wait: bool = True) -> OperatorProcess:
+    async def start_operator(
+        self, *flags: str, kubeconfig: Path | None = None, wait: bool = True, in_pod: bool = False
+    ) -> OperatorProcess:
         """A further operator; waits until it leads if asked to."""
         log = self._folder / f"operator-{len(self._operators)}.log"
         log.touch()
-        operator = OperatorProcess(kubeconfig or self.cluster.kubeconfig, self.namespace, log, *flags)
+        operator = OperatorProcess(kubeconfig or self.cluster.kubeconfig, self.namespace, log, *flags, in_pod=in_pod)
         self._operators.append(operator)
         if wait:
             await eventually(operator.leads, 30, "the operator leads")
         return operator
-
-    async def add_category(self, **spec: Any) -> None:
-        """Creates the category, or adjusts it."""
-        await self._apply(CATEGORIES, self.category, {"spec": spec}, namespaced=False)
-
-    async def add_group(self, name: str = "shops", **spec: Any) -> None:
-        """Creates a group, or adjusts it."""
-        await self._apply(GROUPS, name, {"spec": {"category": self.category, **spec}})
-
-    async def add_camera(self, name: str, *, group: str = "shops", secret: str | None = None, **spec: Any) -> None:
-        """Creates a camera, or adjusts it."""
-        content: Object = {"group": group, "source": {"rtsp": {"url": f"rtsp://192.0.2.1/{name}"}}, **spec}
-        if secret is not None:
-            content["credentialsSecretRef"] = {"name": secret}
-        await self._apply(CAMERAS, name, {"spec": content})
-
-    async def add_secret(self, name: str = "login", **data: str) -> None:
-        """Creates credentials, or adjusts them."""
-        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        await self._apply(SECRETS, name, {"type": "Opaque", "data": encoded})
-
-    async def remove(self, resource: Resource, name: str) -> None:
-        """Deletes an object."""
-        found = await self.api.get(resource, self.namespace, name)
-        await self.api.delete(resource, self.namespace, name, uid=found["metadata"]["uid"])
 
     async def camera(self, name: str) -> Object:
         """A camera's status."""
@@ -357,12 +351,16 @@ class City:
             for document in yaml.safe_load_all(rendered)
             if document and document["kind"] == "ServiceAccount"
         )
-        token = self.cluster.kubectl("create", "token", account, "-n", self.namespace).strip()
+        token = self.new_token(account)
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
         config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
         path = folder / "kubeconfig"
         path.write_text(yaml.safe_dump(config))
         return path
+
+    def new_token(self, account: str, *options: str) -> str:
+        """A token of a service account; options are those of ``kubectl create token``."""
+        return self.cluster.kubectl("create", "token", account, "-n", self.namespace, *options).strip()
 
     async def pods(self) -> list[Object]:
         """Pods of all workers."""
@@ -375,17 +373,11 @@ class City:
                 operator.kill()
         for worker in self._workers:
             await worker.stop()
-        try:
-            found = await self.api.get(CATEGORIES, "", self.category)
-        except NotFoundError:
-            return
-        await self.api.delete(CATEGORIES, "", self.category, uid=found["metadata"]["uid"])
+        categories = [item["metadata"] async for page in self.api.list_pages(CATEGORIES, None) for item in page.items]
+        for metadata in categories:
+            if metadata["name"].startswith(self.category):
+                await self.api.delete(CATEGORIES, "", metadata["name"], uid=metadata["uid"])
 
     async def _worker_objects(self, resource: Resource) -> list[Object]:
         pages = self.api.list_pages(resource, self.namespace, label_selector=WORKERS)
         return [item async for page in pages for item in page.items]
-
-    async def _apply(self, resource: Resource, name: str, content: Object, *, namespaced: bool = True) -> None:
-        metadata = {"name": name, **({"namespace": self.namespace} if namespaced else {})}
-        manifest = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **content}
-        await self.api.apply(resource, manifest)

@@ -44,16 +44,20 @@ class SimulatorProcess:
     Args:
         cameras: cameras as in the simulator's configuration file (only `name` is needed), or how many.
         bind: host address they listen on.
+        host: start of the commands that run on the host with this address, where it is another one.
 
     Raises:
         SimulatorUnavailableError: GStreamer's Python bindings, ffmpeg or the footage are missing.
         RuntimeError: the simulator did not start; the text holds its log.
     """
 
-    def __init__(self, cameras: Sequence[Mapping[str, Any]] | int, *, bind: str = "127.0.0.1") -> None:
+    def __init__(
+        self, cameras: Sequence[Mapping[str, Any]] | int, *, bind: str = "127.0.0.1", host: Sequence[str] = ()
+    ) -> None:
         if isinstance(cameras, int):
             cameras = [{"name": f"camera-{number:03}"} for number in range(1, cameras + 1)]
-        ports = _free_ports(bind)
+        self._host = tuple(host)
+        ports = self._free_ports(bind)
         self.bind = bind
         self.api_port = next(ports)
         self._cameras = {camera["name"]: {"port": next(ports), **camera} for camera in cameras}
@@ -71,7 +75,7 @@ class SimulatorProcess:
             config = folder / "cameras.json"
             config.write_text(json.dumps(list(self._cameras.values())))
             self._log = folder / "log"
-            command = [_PYTHON, "-m", "camera_simulator", "--config", str(config), "--bind", self.bind]
+            command = [*self._host, _PYTHON, "-m", "camera_simulator", "--config", str(config), "--bind", self.bind]
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
                     [*command, "--api-port", str(self.api_port)], cwd=_SIMULATOR, stderr=log, stdout=log
@@ -93,6 +97,11 @@ class SimulatorProcess:
         return self._process.pid
 
     @property
+    def footage(self) -> Path:
+        """Folder of the encoded clips; where that is, is the simulator's default."""
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camera-operator" / "footage"
+
+    @property
     def log(self) -> str:
         """What the simulator has logged."""
         return self._log.read_text(errors="replace") if self._log is not None and self._log.exists() else ""
@@ -102,13 +111,13 @@ class SimulatorProcess:
         return int(self._cameras[name]["port"])
 
     def url(self, name: str, stream: str = "main", *, credentials: bool = False) -> str:
-        """RTSP address of a camera's stream, with its user name and password if asked for."""
+        """Address of a camera's stream, with its user name and password if asked for."""
         camera = self._cameras[name]
         user_info = ""
         if credentials and camera.get("username"):
             user, password = (urllib.parse.quote(camera[key], safe="") for key in ("username", "password"))
             user_info = f"{user}:{password}@"
-        return f"rtsp://{user_info}{self.bind}:{camera['port']}/{name}/{stream}"
+        return f"{camera.get('protocol', 'rtsp')}://{user_info}{self.bind}:{camera['port']}/{name}/{stream}"
 
     def set_fault(self, name: str, fault: str, **parameters: float) -> dict[str, Any]:
         """Switch a fault on; parameters are `everySeconds`, `forSeconds`, `offsetSeconds`."""
@@ -129,7 +138,7 @@ class SimulatorProcess:
     def add_camera(self, camera: Mapping[str, Any]) -> dict[str, Any]:
         """Add or replace a camera at run time."""
         name = camera["name"]
-        declared = {"port": next(_free_ports(self.bind)), **camera}
+        declared = {"port": next(self._free_ports(self.bind)), **camera}
         if "port" not in camera and name in self._cameras:
             declared["port"] = self._cameras[name]["port"]
         answer = self.request("PUT", f"/cameras/{name}", declared)
@@ -169,6 +178,12 @@ class SimulatorProcess:
             else:
                 return
         raise RuntimeError(f"the camera simulator was not ready within {_START_TIMEOUT:g} s:\n{self.log}")
+
+    def _free_ports(self, bind: str) -> Iterator[int]:
+        if self._host:
+            # On a host of its own nobody else listens; given twice, a port is refused by the simulator.
+            return iter(random.sample(_PORTS, len(_PORTS)))
+        return _free_ports(bind)
 
     def _stop(self) -> None:
         process = self._process

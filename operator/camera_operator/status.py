@@ -36,7 +36,9 @@ StatusView = CameraStatusView | GroupStatusView
 
 #: Writes at the same time. The API server takes 335 status applies/s on two cores, 10 ms each.
 CONCURRENCY = 16
+#: Seconds until a write that failed is tried again; what is refused again waits twice as long, up to a minute.
 _RETRY_AFTER = 1.0
+_RETRY_AT_MOST = 60.0
 
 
 class TokenBucket:
@@ -108,6 +110,7 @@ def group_status_manifest(status: GroupStatusView) -> dict[str, Any]:
 class _Pending:
     status: StatusView
     order: tuple[int, int]  #: rank of the kind, then place in the line
+    failures: int = 0  #: in a row, that were about this object
 
 
 class StatusWriter:
@@ -242,17 +245,32 @@ class StatusWriter:
         except RejectedError as error:
             # Nothing but another decision helps; it comes with the next change.
             logger.error("status of %s %s/%s is refused: %s", resource.kind, *key, error)  # noqa: TRY400 - no traceback
-        except ClusterError as error:
-            retry_after = error.retry_after if isinstance(error, UnavailableError) else None
+        except UnavailableError as error:
             logger.warning("status of %s %s/%s is written later: %s", resource.kind, *key, error)
-            await asyncio.sleep(_RETRY_AFTER if retry_after is None else retry_after)
-            heapq.heappush(self._heap, (pending.order, resource, key))
+            await asyncio.sleep(_RETRY_AFTER if error.retry_after is None else error.retry_after)
+            self._line_up_again(resource, key, pending)
+            return
+        except ClusterError as error:
+            # It is about this object or its namespace: nothing else may have to wait for it.
+            delay = min(_RETRY_AFTER * 2**pending.failures, _RETRY_AT_MOST)
+            pending.failures += 1
+            if pending.failures == 1:
+                logger.warning("status of %s %s/%s is written later: %s", resource.kind, *key, error)
+            asyncio.get_running_loop().call_later(delay, self._line_up_again, resource, key, pending)
             return
         if pending.status == status:
             self._pending.pop((resource, key), None)
         else:
             # A newer decision came while this one was on its way.
             heapq.heappush(self._heap, (pending.order, resource, key))
+
+    def _line_up_again(self, resource: Resource, key: ObjectKey, pending: _Pending) -> None:
+        """At the end of the line: what cannot be written must not keep back what can."""
+        if self._pending.get((resource, key)) is not pending:
+            return
+        pending.order = (pending.order[0], next(self._count))
+        heapq.heappush(self._heap, (pending.order, resource, key))
+        self._wake.set()
 
     async def _write(self, resource: Resource, key: ObjectKey, status: StatusView) -> None:
         view = self._cache.camera(key) if resource is CAMERAS else self._cache.group(key)

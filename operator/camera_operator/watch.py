@@ -223,6 +223,8 @@ class Watcher:
         async for page in pages:
             self._tell(sweep.add(page.items))
             version = page.resource_version
+            # Decoded objects are ten times as large as what is kept of them: these go before the next ones come.
+            page.items.clear()
         was_synced = self._cache.is_synced
         self._tell(sweep.finish(version))
         if self._cache.is_synced and not was_synced:
@@ -238,6 +240,7 @@ class Watcher:
     async def sweep_until_done(self, scope: Scope) -> int:
         """Sweeps a scope, if need be repeatedly; returns the resourceVersion of the LIST that has succeeded."""
         delay = _SWEEP_RETRY
+        has_expired = False
         while True:
             try:
                 # One after another: the pages of one kind are enough to hold in memory and to ask of the API server.
@@ -245,10 +248,14 @@ class Watcher:
                     return await self.sweep(scope)
             except ExpiredError:
                 logger.info("listing %s took longer than its snapshot lives; starting again", scope.resource.plural)
+                if not has_expired:
+                    has_expired = True
+                    continue
             except ClusterError as error:
                 logger.warning("the cache of %s could not be compared: %s", scope.resource.plural, error)
-                await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-                delay = min(delay * 2, _SWEEP_RETRY_AT_MOST)
+            # An API server that is too slow for a LIST, time and again, gets no next one at once.
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+            delay = min(delay * 2, _SWEEP_RETRY_AT_MOST)
 
     async def stand_in(self, url: URL, answer: Any) -> Any:
         """What kopf is to see of an answer of the API server: in place of a LIST that it is empty, as of a sweep.

@@ -353,6 +353,17 @@ async def test_a_pod_is_resized_and_nothing_else_of_it_changes(api: ClusterApi, 
     assert version(after) > version(before)
 
 
+@pytest.mark.usefixtures("kinds")
+async def test_a_pod_that_is_deleted_stays_until_its_node_has_ended_it(api: ClusterApi, namespace: str) -> None:
+    await make_node(api, cpu="200m")
+    made = await api.create(PODS, pod(namespace))
+    await api.delete(PODS, namespace, "one", uid=made["metadata"]["uid"])
+    found = await api.get(PODS, namespace, "one")
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+    assert "deletionTimestamp" in found["metadata"]
+    assert version(found) > version(made)
+
+
 async def test_a_pod_that_is_gone_cannot_be_resized(api: ClusterApi, namespace: str) -> None:
     with pytest.raises(NotFoundError):
         await api.resize_pod(namespace, "one", "worker", {"requests": {"cpu": "250m"}})

@@ -12,14 +12,19 @@ import time
 import prometheus_client
 from aiohttp import web
 
-from camera_worker import logs
+from camera_worker import allocator, logs
 from camera_worker.assignment import AssignmentWatcher
+from camera_worker.decoding import DecodeLadder
 from camera_worker.errors import SettingsError
 from camera_worker.health import HealthStore
 from camera_worker.ingest.camera import Camera, Surroundings
+from camera_worker.ingest.picture_store import PictureStore
 from camera_worker.ingest.pyav_source import PyAvOpener, quieten_libraries
 from camera_worker.ingest.slots import OpenSlots
+from camera_worker.ingest.ts_muxer import TsMuxer
 from camera_worker.metrics import make_registry
+from camera_worker.overload import CpuProbe, Overload
+from camera_worker.relay.hub import Relay
 from camera_worker.server import Api
 from camera_worker.settings import Settings, load_settings
 from camera_worker.supervisor import Supervisor
@@ -46,28 +51,42 @@ async def run(settings: Settings) -> int:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(supervisor.collect)
 
+    ladder = DecodeLadder()
     surroundings = Surroundings(
         opener=PyAvOpener(),
         clock=time.monotonic,
         wall_clock=time.time,
-        slots=OpenSlots(settings.simultaneous_opens),
+        slots=OpenSlots(2 * settings.simultaneous_opens, per_site=settings.simultaneous_opens),
         changed=changed,
+        decode_limit=lambda: ladder.limit,
+        store=PictureStore(settings.memory),
     )
     supervisor = Supervisor(lambda assigned: Camera(assigned, surroundings), HealthStore(secrets.token_hex(8)))
+    overload = Overload(
+        ladder,
+        CpuProbe(),
+        lambda: supervisor.asked_decode,
+        lambda: supervisor.reduce_decoding(ladder.reduced_to),
+    )
     watcher = AssignmentWatcher(settings.assignment, supervisor.take_over)
 
     def unready() -> str:
         return "" if supervisor.assignment is not None else watcher.trouble or "no assignment has been taken over yet"
 
-    registry = make_registry(lambda: list(supervisor.cameras.values()), lambda: supervisor.assignment)
-    prometheus_client.ProcessCollector(registry=registry)
-    runner = web.AppRunner(
-        Api(supervisor, registry, unready, lambda: watcher.trouble).application(), access_log=None, shutdown_timeout=1.0
+    registry = make_registry(
+        lambda: list(supervisor.cameras.values()), lambda: supervisor.assignment, lambda: ladder.level
     )
+    prometheus_client.ProcessCollector(registry=registry)
+    api = Api(supervisor, registry, unready, lambda: watcher.trouble, relay=Relay(time.monotonic, TsMuxer))
+    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, settings.bind, settings.port).start()
     logger.info("listening on %s port %d, assignment from %s", settings.bind, settings.port, settings.assignment)
-    tasks = {asyncio.create_task(supervisor.run()), asyncio.create_task(watcher.run())}
+    tasks = {
+        asyncio.create_task(supervisor.run()),
+        asyncio.create_task(watcher.run()),
+        asyncio.create_task(overload.run()),
+    }
     stopping = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -91,6 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"camera-worker: {error}\n")
         return 2
     logs.configure(settings.log_level, settings.log_format)
+    allocator.tune()
     quieten_libraries()
     # Twice the series for a time that nobody asks for.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]

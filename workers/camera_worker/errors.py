@@ -4,6 +4,7 @@
     ├── SettingsError           a flag or an environment variable is wrong
     ├── AssignmentError         the assignment cannot be taken over; the one in force stands
     ├── IllegalTransitionError  a connection was told what cannot happen in its phase: a defect of the worker
+    ├── MuxError                a stream has no place in the container that is asked for
     └── StreamError             a camera's stream cannot be opened or has ended; holds the fault
 
 No text of an error holds a credential: FFmpeg's errors, whose texts hold the whole URL, end in ``ingest.av_errors``.
@@ -26,6 +27,10 @@ class AssignmentError(WorkerError):
 
 class IllegalTransitionError(WorkerError):
     """A connection was told what cannot happen in its phase."""
+
+
+class MuxError(WorkerError):
+    """A stream cannot be put into the container that is asked for; the text says why."""
 
 
 class StreamError(WorkerError):

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 
+from camera_api.category import DecodePolicy
 from camera_api.health import CameraHealth, HealthReport
 
 #: Removed cameras that are remembered for readers who are behind; an older reader gets a full report.
@@ -19,6 +20,7 @@ class HealthStore:
         self.instance = instance
         self.cursor = 0
         self.acknowledged_revision = 0
+        self.decode_reduced_to: DecodePolicy | None = None
         self._cameras: OrderedDict[str, tuple[int, CameraHealth]] = OrderedDict()
         self._removed: OrderedDict[str, int] = OrderedDict()
         self._forgotten = 0
@@ -52,6 +54,14 @@ class HealthStore:
         self.cursor += 1
         return True
 
+    def reduce_decoding(self, to: DecodePolicy | None) -> bool:
+        """Says what an overloaded worker decodes at most, None for what is asked for; returns whether that is new."""
+        if to is self.decode_reduced_to:
+            return False
+        self.decode_reduced_to = to
+        self.cursor += 1
+        return True
+
     def has_news(self, instance: str | None, after: int | None) -> bool:
         """Whether a reader with this cursor would learn anything."""
         return instance != self.instance or after is None or after > self.cursor or after < self.cursor
@@ -72,6 +82,7 @@ class HealthStore:
             instance=self.instance,
             acknowledged_revision=self.acknowledged_revision,
             cursor=self.cursor,
+            decode_reduced_to=self.decode_reduced_to,
             full=full,
             cameras=tuple(reversed(cameras)),
             removed=tuple(removed),

@@ -20,11 +20,18 @@ class CameraCollector(Collector):
     Args:
         cameras: those at present.
         assignment: in force; None: there is none yet.
+        decode_level: steps down the ladder of decoding.
     """
 
-    def __init__(self, cameras: Callable[[], Iterable[Camera]], assignment: Callable[[], Assignment | None]) -> None:
+    def __init__(
+        self,
+        cameras: Callable[[], Iterable[Camera]],
+        assignment: Callable[[], Assignment | None],
+        decode_level: Callable[[], int] = int,
+    ) -> None:
         self._cameras = cameras
         self._assignment = assignment
+        self._decode_level = decode_level
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry must not scrape to learn the names."""
@@ -40,6 +47,12 @@ class CameraCollector(Collector):
         )
         yield GaugeMetricFamily(
             "camera_worker_threads", "Threads of the worker's process.", value=threading.active_count()
+        )
+        yield GaugeMetricFamily(
+            "camera_worker_decode_level",
+            "What a worker that is short of CPU decodes at most: 0 as assigned, 1 a key frame per 10 s of each camera, "
+            "2 nothing, so that picture faults are not known.",
+            value=self._decode_level(),
         )
         if assignment is None:
             return
@@ -73,7 +86,14 @@ def _families() -> dict[str, _Family]:
         counter("camera_keyframes", "Key frames received."),
         counter("camera_received_bytes", "Bytes of video received."),
         counter("camera_reconnects", "Streams that were lost and stand again, by the reason of the loss.", "reason"),
-        counter("camera_decode_seconds", "Seconds spent on decoding."),
+        counter("camera_decode_seconds", "Seconds spent on decoding and on looking at pictures."),
+        gauge("camera_relay_readers", "Readers of the stream, main or sub.", "stream"),
+        counter("camera_relay_sent_bytes", "Bytes sent to readers of the stream.", "stream"),
+        counter(
+            "camera_relay_drops",
+            "Times that a reader of the stream was too slow and missed all up to the next key frame.",
+            "stream",
+        ),
     )
     return {family.name: family for family in families}
 
@@ -103,12 +123,18 @@ def _add(families: dict[str, _Family], camera: Camera, labels: tuple[str, ...]) 
     add("camera_keyframes", counters.key_frames)
     add("camera_received_bytes", counters.received_bytes)
     add("camera_decode_seconds", counters.decode_seconds)
+    for kind, feed in camera.feeds().items():
+        add("camera_relay_readers", feed.readers, kind.value)
+        add("camera_relay_sent_bytes", feed.counters.sent_bytes, kind.value)
+        add("camera_relay_drops", feed.counters.drops, kind.value)
 
 
 def make_registry(
-    cameras: Callable[[], Iterable[Camera]], assignment: Callable[[], Assignment | None]
+    cameras: Callable[[], Iterable[Camera]],
+    assignment: Callable[[], Assignment | None],
+    decode_level: Callable[[], int] = int,
 ) -> CollectorRegistry:
     """A registry with the cameras' series."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(CameraCollector(cameras, assignment))
+    registry.register(CameraCollector(cameras, assignment, decode_level))
     return registry

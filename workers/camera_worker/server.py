@@ -1,15 +1,23 @@
-"""The worker's HTTP API: health by long poll, snapshots, metrics and probes. Every /v1 route wants the bearer token."""
+"""The worker's HTTP API: health by long poll, snapshots, relay, metrics and probes.
+
+Every /v1 route wants the bearer token, or the same as the password of HTTP's Basic scheme.
+"""
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
+from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from camera_worker.evidence_routes import EvidenceRoutes
 from camera_worker.ingest.camera import Camera
 from camera_worker.ingest.snapshot import Snapshots
+from camera_worker.relay.hub import Relay
+from camera_worker.relay.routes import RelayRoutes
 from camera_worker.supervisor import Supervisor
 
 #: Seconds that a health poll may wait, at most: below the idle time-outs of what may stand between.
@@ -28,6 +36,7 @@ class Api:
         registry: for /metrics.
         unready: why the worker is not ready; empty: it is.
         trouble: why the latest assignment could not be taken over; empty: it was. The one in force is watched on.
+        relay: from the cameras to their readers.
     """
 
     def __init__(
@@ -36,12 +45,16 @@ class Api:
         registry: CollectorRegistry,
         unready: Callable[[], str],
         trouble: Callable[[], str] = str,
+        *,
+        relay: Relay,
     ) -> None:
         self._supervisor = supervisor
         self._registry = registry
         self._unready = unready
         self._trouble = trouble
         self._snapshots = Snapshots()
+        self._evidence = EvidenceRoutes(self._find)
+        self._relay = RelayRoutes(relay, self._find)
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -50,12 +63,18 @@ class Api:
             [
                 web.get("/v1/health", self._health),
                 web.get("/v1/cameras/{namespace}/{name}/snapshot.jpg", self._snapshot),
+                *self._evidence.routes(),
+                *self._relay.routes(),
                 web.get("/metrics", self._metrics),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
             ]
         )
+        application.on_shutdown.append(self._relay.on_shutdown)
         return application
+
+    def _find(self, key: tuple[str, str]) -> Camera | None:
+        return next((camera for camera in self._supervisor.cameras.values() if camera.assigned.key == key), None)
 
     @web.middleware
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,10 +83,11 @@ class Api:
         assignment = self._supervisor.assignment
         if assignment is None:
             return _error(503, "the worker has no assignment yet")
-        expected = f"Bearer {assignment.bearer_token.get_secret_value()}"
-        given = request.headers.get("Authorization", "")
+        expected = assignment.bearer_token.get_secret_value()
+        given = _token(request.headers.get("Authorization", ""))
         if not hmac.compare_digest(given.encode(), expected.encode()):
-            return _error(401, "the bearer token of the worker's assignment is needed", {"WWW-Authenticate": "Bearer"})
+            schemes = CIMultiDict([("WWW-Authenticate", "Bearer"), ("WWW-Authenticate", 'Basic realm="camera-worker"')])
+            return _error(401, "the bearer token of the worker's assignment is needed", schemes)
         return await handler(request)
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
@@ -96,7 +116,7 @@ class Api:
 
     async def _snapshot(self, request: web.Request) -> web.StreamResponse:
         key = (request.match_info["namespace"], request.match_info["name"])
-        camera = next((camera for camera in self._supervisor.cameras.values() if camera.assigned.key == key), None)
+        camera = self._find(key)
         if camera is None:
             return _error(404, f"camera {'/'.join(key)} is not assigned to this worker")
         key_frame = camera.key_frame
@@ -145,5 +165,16 @@ def _wait(text: str) -> float:
     return min(wait, MAX_WAIT_S)
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def _token(header: str) -> str:
+    """The token of a request. Players and browsers know no bearer tokens: they send it as a password (RFC 7617)."""
+    scheme, _, given = header.partition(" ")
+    if scheme.lower() != "basic":
+        return given if scheme.lower() == "bearer" else ""
+    try:
+        return b64decode(given, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.json_response({"error": message}, status=status, headers=headers)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -27,9 +28,12 @@ class Settings:
     """debug, info, warning or error. Info has one line for each camera that fails or recovers, none for its retries."""
     log_format: str = "text"
     """text for people, or json for log collectors: one line each."""
+    memory: Path = Path(tempfile.gettempdir()) / "camera-worker"
+    """Folder in which what is learned of the cameras' pictures outlives a restart, 8 MiB at most. In a pod, its memory
+    will do."""
     simultaneous_opens: int = 8
-    """Sessions that are set up at the same time, at most (1 to 64): with more, cameras behind one uplink time out.
-    Hosts that do not answer take no place."""
+    """Sessions that are set up at the same time with cameras of one subnet, at most (1 to 64): with more, cameras
+    behind one uplink time out. Twice as many with all cameras. Hosts that do not answer take no place."""
 
 
 def load_settings(arguments: list[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -49,7 +53,8 @@ def load_settings(arguments: list[str] | None = None, environment: Mapping[str, 
         "port": "TCP port of the HTTP API",
         "log_level": "debug, info, warning or error",
         "log_format": "text or json",
-        "simultaneous_opens": "sessions set up at the same time, at most",
+        "memory": "folder for what is learned of the pictures",
+        "simultaneous_opens": "sessions set up at the same time in one subnet, at most",
     }
     defaults = Settings()
     for setting in fields(Settings):
@@ -71,6 +76,7 @@ def load_settings(arguments: list[str] | None = None, environment: Mapping[str, 
         port=_number("port", text.get("port", str(defaults.port)), 0, _MAX_PORT),
         log_level=_choice("log_level", text.get("log_level", defaults.log_level)),
         log_format=_choice("log_format", text.get("log_format", defaults.log_format)),
+        memory=Path(text.get("memory", defaults.memory)),
         simultaneous_opens=_number(
             "simultaneous-opens", text.get("simultaneous_opens", str(defaults.simultaneous_opens)), 1, 64
         ),

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from camera_api.assignment import AssignedCamera, Assignment
+from camera_api.category import DecodePolicy
 from camera_api.health import CameraHealth
+from camera_worker.decoding import LADDER
 from camera_worker.health import HealthStore
 
 logger = logging.getLogger(__name__)
@@ -133,6 +135,18 @@ class Supervisor(Generic[C]):
         for camera in self.cameras.values():
             camera.tick()
         self.release()
+        self.collect()
+
+    @property
+    def asked_decode(self) -> DecodePolicy:
+        """What the assignment wants decoded of the camera that it wants most of."""
+        wanted = {camera.assigned.decode for camera in self.cameras.values()}
+        return next((policy for policy in LADDER if policy in wanted), DecodePolicy.NONE)
+
+    def reduce_decoding(self, to: DecodePolicy | None) -> None:
+        """Reports what is decoded at most, None for what is asked for, and what is known of the cameras then."""
+        if self.store.reduce_decoding(to):
+            self.news.set()
         self.collect()
 
     async def run(self) -> None:

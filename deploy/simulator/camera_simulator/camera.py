@@ -1,64 +1,85 @@
-"""One camera on the wire: a port, an account, two streams, and a fault that can be switched.
+"""One camera: a port, an account, two streams, and a fault that can be switched; how it speaks is up to a subclass.
 
-Threads: everything here runs in the main loop's thread, except the callbacks that GStreamer makes while it serves a
-client (`_on_...`). Those only read a field or post to the main loop.
+Threads: everything here runs in the main loop's thread, except what says otherwise.
 """
 
 from __future__ import annotations
 
+import abc
 import secrets
 import time
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from camera_simulator.faults import NO_FAULT, Behaviour, Fault, Listener
-from camera_simulator.gst import GLib, Gst, GstRtsp, GstRtspServer
+from camera_simulator.gst import GLib
 from camera_simulator.port import Port
-from camera_simulator.stream import VIEWER_ROLE, Shared, Stream, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from camera_simulator.config import CameraConfig
+    from camera_simulator.footage import ClipSpec
 
 
-class Camera:
+class Feed(abc.ABC):
+    """One path of a camera."""
+
+    path: str  #: absolute, in the camera's addresses
+    spec: ClipSpec
+    frames_sent: int
+
+    @property
+    @abc.abstractmethod
+    def sessions(self) -> int:
+        """Clients that are being sent pictures, or would be if the camera did not stall."""
+
+    @abc.abstractmethod
+    def apply(self, behaviour: Behaviour, now: float) -> None:
+        """Change what is sent, at the next key frame; the variant is in memory already."""
+
+    @abc.abstractmethod
+    def set_offset(self, seconds: float) -> None:
+        """Add this to the timestamps from now on."""
+
+
+class Camera(abc.ABC):
     """One camera: its own TCP port, two streams, an account, and a fault that can be switched.
 
     Args:
         config: the camera as declared.
         address: host address and TCP port to listen on.
-        shared: what all cameras share; the two normal clips are in memory.
+        listen: opens that port, and returns what closes it.
     """
 
-    def __init__(self, config: CameraConfig, address: tuple[str, int], shared: Shared) -> None:
+    streams: Mapping[str, Feed]
+
+    def __init__(
+        self, config: CameraConfig, address: tuple[str, int], listen: Callable[[], Callable[[], None]]
+    ) -> None:
         self.config = config
         self.port = address[1]
         self.fault = NO_FAULT
         self._behaviour: Behaviour = NO_FAULT.behaviour
         self._jumped = False
         self._timers: list[Any] = []
-        # Cameras with the same clip show different moments, the same ones in every run.
-        phase = zlib.crc32(config.name.encode()) % 3600
-        self.streams = {
-            "main": Stream(f"/{config.name}/main", config.clip, shared, phase),
-            "sub": Stream(f"/{config.name}/sub", config.sub_clip, shared, phase),
-        }
-        self._server = GstRtspServer.RTSPServer.new()
-        self._server.set_address(address[0])
-        self._server.set_service(str(address[1]))
-        self._server.set_thread_pool(shared.threads)
-        self._server.connect("client-connected", self._on_client_connected)
-        mounts = self._server.get_mount_points()
-        for stream in self.streams.values():
-            mounts.add_factory(stream.path, stream.factory)
-        self._server.set_auth(_account(config))
-        self._port = Port(self._server, address)
+        self._port = Port(listen, address)
 
     @property
+    @abc.abstractmethod
     def clients(self) -> int:
         """Open connections."""
-        return len(self._server.client_filter(None, None))
+
+    @abc.abstractmethod
+    def kick(self) -> None:
+        """Close every connection and session."""
+
+    @abc.abstractmethod
+    def expire_sessions(self) -> None:
+        """Forget sessions whose client has gone silent."""
+
+    @abc.abstractmethod
+    def _set_password(self, password: str | None) -> None:
+        """Want this password, also where none was wanted before; None: the declared one."""
 
     def open(self) -> None:
         """Start to listen.
@@ -89,7 +110,7 @@ class Camera:
         self._stop_timers()
         if behaviour.password_changed != self._behaviour.password_changed:
             password = secrets.token_hex(16) if behaviour.password_changed else None
-            self._server.set_auth(_account(self.config, password))
+            self._set_password(password)
         self._behaviour = behaviour
         self._jumped = behaviour.clock_jumps
         now = time.monotonic()
@@ -117,15 +138,6 @@ class Camera:
         timer.attach(None)
         self._timers.append(timer)
 
-    def kick(self) -> None:
-        """Close every connection and session."""
-        self._server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REMOVE)
-        self._server.get_session_pool().filter(lambda *_: GstRtspServer.RTSPFilterResult.REMOVE)
-
-    def expire_sessions(self) -> None:
-        """Forget sessions whose client has gone silent, as the protocol demands."""
-        self._server.get_session_pool().cleanup()
-
     def _repeat(self) -> None:
         if self._behaviour.clock_jumps:
             self._jumped = not self._jumped
@@ -140,74 +152,3 @@ class Camera:
         for timer in self._timers:
             timer.destroy()
         self._timers.clear()
-
-    def _on_client_connected(self, _server: Any, client: Any) -> None:
-        client.connect("pre-describe-request", self._on_pre_describe)
-        client.connect("pre-setup-request", self._on_pre_setup)
-        client.connect("pre-play-request", self._on_pre_play)
-        client.connect("play-request", self._on_play)
-        client.connect("pause-request", self._on_pause)
-
-    def _on_pre_describe(self, _client: Any, _context: Any) -> Any:
-        status = self._behaviour.describe_status
-        return GstRtsp.RTSPStatusCode.OK if status is None else GstRtsp.RTSPStatusCode(status)
-
-    def _on_pre_setup(self, _client: Any, context: Any) -> Any:
-        if self._behaviour.udp_only:
-            found, transport = context.request.get_header(GstRtsp.RTSPHeaderField.TRANSPORT, 0)
-            if found == GstRtsp.RTSPResult.OK and "TCP" in transport.upper():
-                return GstRtsp.RTSPStatusCode.UNSUPPORTED_TRANSPORT
-        return GstRtsp.RTSPStatusCode.OK
-
-    def _on_pre_play(self, _client: Any, context: Any) -> Any:
-        if not self._behaviour.sends_media:
-            # What the session was described from waits to be sent, as its first picture.
-            packets = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
-            _network_pad(context.media).add_probe(packets, self._on_packets)
-        return GstRtsp.RTSPStatusCode.OK
-
-    def _on_packets(self, _pad: Any, _info: Any) -> Any:
-        return Gst.PadProbeReturn.REMOVE if self._behaviour.sends_media else Gst.PadProbeReturn.DROP
-
-    def _on_play(self, _client: Any, context: Any) -> None:
-        # Pictures are paced here already, and their timestamps may jump: the sinks must not wait for a clock.
-        # The server switches that on with every PLAY, so it is switched off after each.
-        context.media.set_rate_control(False)
-        source = source_of(context.media)
-        for stream in self.streams.values():
-            stream.play(source)
-
-    def _on_pause(self, _client: Any, context: Any) -> None:
-        source = source_of(context.media)
-        for stream in self.streams.values():
-            stream.pause(source)
-
-
-def _account(config: CameraConfig, password: str | None = None) -> Any:
-    """The authentication of a camera, or None where it has none.
-
-    Args:
-        config: the camera.
-        password: another password than the declared one; an open camera then wants one, too.
-    """
-    if config.auth == "none" and password is None:
-        return None
-    auth = GstRtspServer.RTSPAuth.new()
-    auth.set_realm(f"IP Camera({zlib.crc32(config.name.encode()):08X})")
-    token = GstRtspServer.RTSPToken.new()
-    token.set_string("media.factory.role", VIEWER_ROLE)
-    username, password = config.username or "admin", password or config.password
-    if config.auth == "basic":
-        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
-        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(username, password), token)
-    else:
-        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
-        auth.add_digest(username, password, token)
-    return auth
-
-
-def _network_pad(media: Any) -> Any:
-    """Where a media's RTP packets leave for the network."""
-    pipeline = media.get_element().get_parent()
-    rtpbin = next(child for child in pipeline.children if child.get_factory().get_name() == "rtpbin")
-    return rtpbin.get_static_pad("send_rtp_src_0")

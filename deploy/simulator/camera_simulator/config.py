@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 #: A DNS label: a camera's name is also a Kubernetes object's.
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _AUTHENTICATIONS: Final = ("none", "basic", "digest")
+_PROTOCOLS: Final = ("rtsp", "rtsps", "http")
 _FIELDS: Final = (
-    *("name", "port", "clip", "codec", "subClip", "auth", "username"),
+    *("name", "protocol", "port", "clip", "codec", "subClip", "auth", "username"),
     *("password", "passwordFile", "passwordEnv", "fault"),
 )
 #: What `codec` alone stands for.
@@ -37,6 +39,8 @@ class CameraConfig:
     name: str
     clip: ClipSpec = CLIPS["h264-720p"]
     sub_clip: ClipSpec = CLIPS[_SUB_CLIP]
+    #: `rtsp`, `rtsps` (RTSP over TLS) or `http` (Motion JPEG, or H.264 and H.265 as MPEG transport stream).
+    protocol: str = "rtsp"
     #: `none`, `basic` or `digest`.
     auth: str = "none"
     username: str = ""
@@ -44,6 +48,16 @@ class CameraConfig:
     #: TCP port of this camera; `None`: the next free one.
     port: int | None = None
     fault: Fault = NO_FAULT
+
+    @property
+    def scene_phase(self) -> float:
+        """Seconds the scene is ahead: cameras with the same clip show different moments, the same ones in every run."""
+        return float(zlib.crc32(self.name.encode()) % 3600)
+
+    @property
+    def realm(self) -> str:
+        """What the account is of, as cameras name it."""
+        return f"IP Camera({zlib.crc32(self.name.encode()):08X})"
 
 
 def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list[CameraConfig]:
@@ -107,6 +121,7 @@ def parse_camera(body: object, *, name: str | None = None, environment: Mapping[
     main = _main_clip(body)
     return CameraConfig(
         name=_name(body.get("name") if name is None else name),
+        protocol=_protocol(body),
         clip=main,
         sub_clip=_clip(body["subClip"], "subClip") if "subClip" in body else CLIPS[_SUB_CLIP],
         auth=auth,
@@ -122,6 +137,13 @@ def _name(value: object) -> str:
         raise ConfigError(
             f"name: {value!r} is no camera name; allowed are up to 63 lower-case letters, digits and inner hyphens"
         )
+    return value
+
+
+def _protocol(body: Mapping[str, object]) -> str:
+    value = _text(body, "protocol") or "rtsp"
+    if value not in _PROTOCOLS:
+        raise ConfigError(f"protocol: {value!r} is unknown; allowed are {', '.join(_PROTOCOLS)}")
     return value
 
 

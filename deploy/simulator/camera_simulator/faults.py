@@ -106,7 +106,7 @@ FAULTS: Final[dict[str, Behaviour]] = {
         variant=Variant.FROZEN,
     ),
     "slow": Behaviour(
-        description="half the frame rate",
+        description="two fifths of the frame rate",
         variant=Variant.SLOW,
     ),
     "black": Behaviour(

@@ -111,7 +111,7 @@ _PICTURE_FILTERS: Final[dict[Variant, str]] = {
 
 def encoder_arguments(spec: ClipSpec, variant: Variant) -> list[str]:
     """The recipe of one clip: ffmpeg's arguments between its input and its output."""
-    fps = spec.fps / 2 if variant is Variant.SLOW else spec.fps
+    fps = _slow_fps(spec) if variant is Variant.SLOW else spec.fps
     seconds = CLIP_SECONDS if variant is Variant.NORMAL else VARIANT_SECONDS
     return [
         *("-an", "-sn", "-t", str(seconds), "-vf", ",".join(_filters(spec, variant)), "-r", f"{fps:g}"),
@@ -128,7 +128,7 @@ def _filters(spec: ClipSpec, variant: Variant) -> Iterator[str]:
     # Blends neighbours: repeating pictures instead would make most of them empty and the others twice as large.
     yield f"framerate=fps={spec.fps}" if spec.fps > _SOURCE_FPS else f"fps={spec.fps}"
     if variant is Variant.SLOW:
-        yield f"fps={spec.fps / 2:g}"
+        yield f"fps={_slow_fps(spec)}"
     if variant is Variant.FROZEN:
         # The first picture of every group stays until the next group.
         yield rf"select='not(mod(n\,{spec.frames_per_key}))'"
@@ -136,6 +136,11 @@ def _filters(spec: ClipSpec, variant: Variant) -> Iterator[str]:
         yield f"fps={spec.fps}"
     yield f"scale={spec.width}:{spec.height}:flags=bicubic"
     yield "setsar=1"
+
+
+def _slow_fps(spec: ClipSpec) -> int:
+    # Below half, which is where cameras count as slow unless told otherwise. Whole for 10 and 25.
+    return spec.fps * 2 // 5
 
 
 def _codec_arguments(spec: ClipSpec, variant: Variant, gop: int) -> Iterator[str]:
@@ -258,7 +263,7 @@ class ClipLibrary(Generic[Payload]):
             units = split_access_units(spec.codec, path.read_bytes())
         except ValueError as error:
             raise FootageError(f"{path} is damaged ({error}); delete it, and it is made again") from None
-        length = spec.frames_per_key // (2 if variant is Variant.SLOW else 1)
+        length = (_slow_fps(spec) if variant is Variant.SLOW else spec.fps) * KEY_FRAME_SECONDS
         whole = len(units) - len(units) % length
         groups = [units[start : start + length] for start in range(0, whole, length)]
         if not groups or not all(group[0].is_key for group in groups):

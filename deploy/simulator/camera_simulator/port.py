@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from camera_simulator.errors import ConfigError
 from camera_simulator.faults import Listener
 from camera_simulator.gst import GLib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Port:
     """A TCP port that can be open, really closed, or open and silent; closed at first.
 
     Args:
-        server: GStreamer's RTSP server that answers while the port is open.
-        address: host address and port, those of the server.
+        listen: opens the port and returns what closes it; raises ConfigError.
+        address: host address and port.
     """
 
-    def __init__(self, server: Any, address: tuple[str, int]) -> None:
-        self._server = server
+    def __init__(self, listen: Callable[[], Callable[[], None]], address: tuple[str, int]) -> None:
+        self._listen = listen
         self._address = address
         self._state = Listener.CLOSED
-        self._source_id = 0
+        self._stop: Callable[[], None] | None = None
         self._silent: _SilentListener | None = None
 
     def set(self, state: Listener) -> None:
@@ -37,18 +40,13 @@ class Port:
         if state is Listener.SILENT:
             self._silent = _SilentListener(self._address)
         elif state is Listener.OPEN:
-            try:
-                self._source_id = self._server.attach(None)
-            except GLib.Error:
-                self._source_id = 0
-            if self._source_id == 0:
-                raise ConfigError("port: {}:{} is taken or not allowed".format(*self._address))
+            self._stop = self._listen()
         self._state = state
 
     def _close(self) -> None:
-        if self._source_id:
-            GLib.source_remove(self._source_id)
-            self._source_id = 0
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
         if self._silent is not None:
             self._silent.close()
             self._silent = None

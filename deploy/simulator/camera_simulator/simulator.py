@@ -6,15 +6,18 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from camera_simulator.camera import Camera
 from camera_simulator.errors import ConfigError, UnknownCameraError
 from camera_simulator.faults import NO_FAULT, Fault
 from camera_simulator.gst import GLib, GstRtspServer
+from camera_simulator.http_camera import HttpCamera
+from camera_simulator.rtsp_camera import RtspCamera
 from camera_simulator.stream import Library, Pacer, Shared
+from camera_simulator.tls import self_signed_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from camera_simulator.camera import Camera
     from camera_simulator.config import CameraConfig
 
 log = logging.getLogger(__name__)
@@ -143,7 +146,7 @@ class Simulator:
             raise ConfigError(f"port: {port} is camera {others[port]}'s")
         if port in self._reserved:
             raise ConfigError(f"port: {port} is the port of the HTTP API")
-        camera = Camera(config, (self._bind, port), self._shared)
+        camera = self._make(config, (self._bind, port))
         if previous is not None:
             previous.close()
             del self._cameras[config.name]
@@ -152,6 +155,12 @@ class Simulator:
         if config.fault != NO_FAULT:
             self._set_fault(config.name, config.fault)
         return self._describe(camera)
+
+    def _make(self, config: CameraConfig, address: tuple[str, int]) -> Camera:
+        if config.protocol == "http":
+            return HttpCamera(config, address, self._library)
+        certificate = self_signed_certificate(self._bind) if config.protocol == "rtsps" else None
+        return RtspCamera(config, address, self._shared, certificate)
 
     def _free_port(self, taken: dict[int, str]) -> int:
         port = self._first_port
@@ -181,6 +190,7 @@ class Simulator:
         config = camera.config
         return {
             "name": config.name,
+            "protocol": config.protocol,
             "port": camera.port,
             "auth": config.auth,
             "username": config.username,

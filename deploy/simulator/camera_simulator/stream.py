@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from camera_simulator.bitstream import AccessUnit, Codec
+from camera_simulator.camera import Feed
 from camera_simulator.faults import NO_FAULT, Behaviour
 from camera_simulator.footage import Clip, ClipLibrary, ClipSpec, Variant
 from camera_simulator.gst import GLib, Gst, GstRtspServer
@@ -49,6 +50,12 @@ def wrap_access_unit(unit: AccessUnit) -> Any:
     return buffer
 
 
+def unwrap_access_unit(buffer: Any) -> AccessUnit:
+    """A copy of what `wrap_access_unit` was given."""
+    is_key = not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT)
+    return AccessUnit(buffer.extract_dup(0, buffer.get_size()), is_key=is_key)
+
+
 class Pacer:
     """Wakes the streams that have something to send; without one it sleeps. For the main loop's thread."""
 
@@ -80,7 +87,7 @@ class Shared:
     pacer: Pacer
 
 
-class Stream:
+class Stream(Feed):
     """One path of a camera; every session is fed from the same clip in memory, and nothing runs without one.
 
     Args:
@@ -99,7 +106,7 @@ class Stream:
         self.factory = GstRtspServer.RTSPMediaFactory.new()
         self._shared = shared
         self._phase = phase
-        self._feeds: dict[Any, _Feed] = {}
+        self._feeds: dict[Any, _Session] = {}
         self._behaviour: Behaviour = NO_FAULT.behaviour
         self._since = 0.0
         self._offset = 0.0
@@ -158,7 +165,7 @@ class Stream:
         if self.next_due < math.inf:
             self._shared.pacer.add(self)
 
-    def _apply_to(self, feed: _Feed, now: float) -> None:
+    def _apply_to(self, feed: _Session, now: float) -> None:
         variant = self._behaviour.variant
         feed.playback.show(variant, held_at=self._since if variant is Variant.FROZEN else None)
         if self._behaviour.sends_media:
@@ -166,7 +173,7 @@ class Stream:
         else:
             feed.playback.stall()
 
-    def _send(self, feed: _Feed, pictures: Iterable[tuple[Any, float]]) -> None:
+    def _send(self, feed: _Session, pictures: Iterable[tuple[Any, float]]) -> None:
         # Before PLAY the sinks wait for the time of a picture, however far ahead: a jump has to come later.
         offset = self._offset if feed.is_playing else 0.0
         for buffer, timestamp in pictures:
@@ -185,7 +192,7 @@ class Stream:
 
     def _start(self, source: Any) -> bool:
         now = time.monotonic()
-        feed = self._feeds[source] = _Feed(source, Playback(self._clip, now, self._phase))
+        feed = self._feeds[source] = _Session(source, Playback(self._clip, now, self._phase))
         self._apply_to(feed, now)
         if self._behaviour.sends_media:
             # The session description is made from the first picture; the next ones follow after PLAY.
@@ -203,7 +210,7 @@ class Stream:
 
 
 @dataclass(eq=False, slots=True)
-class _Feed:
+class _Session:
     """One session's way into GStreamer."""
 
     source: Any

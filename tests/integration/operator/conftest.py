@@ -8,7 +8,8 @@ import pytest
 
 from camera_operator.cluster_api import KubernetesApi, load_configuration
 from local_cluster import Cluster
-from operator_city import NAMESPACES, PASSWORD, SERVICE_ACCOUNTS, City
+from operator_city import NAMESPACES, SERVICE_ACCOUNTS, City
+from users import PASSWORD
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from camera_operator.__main__ import Operator, parser
 from camera_operator.cluster_api import CAMERAS, SECRETS
 from camera_operator.settings import Settings
 from camera_operator.specs import names
-from operator_city import PASSWORD, City, eventually
+from operator_city import City, eventually
+from users import PASSWORD
 
 pytestmark = pytest.mark.integration
 

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camera_api.category import DecodePolicy
 from camera_api.health import CameraHealth, HealthReport, Verdict
 from camera_worker.health import HealthStore
 
@@ -11,6 +12,7 @@ CHANGES = st.one_of(
     st.tuples(st.just("put"), UIDS, st.sampled_from(Verdict)),
     st.tuples(st.just("remove"), UIDS, st.none()),
     st.tuples(st.just("acknowledge"), st.integers(1, 9), st.none()),
+    st.tuples(st.just("decode"), st.sampled_from(["", "KeyFrameEvery10s", "None"]), st.none()),
 )
 
 
@@ -20,6 +22,7 @@ class Reader:
     def __init__(self) -> None:
         self.known: dict[str, CameraHealth] = {}
         self.revision = 0
+        self.decode_reduced_to: DecodePolicy | None = None
         self.cursor: tuple[str, int] | None = None
 
     def poll(self, store: HealthStore) -> HealthReport:
@@ -31,6 +34,7 @@ class Reader:
         for uid in report.removed:
             self.known.pop(uid, None)
         self.revision = report.acknowledged_revision
+        self.decode_reduced_to = report.decode_reduced_to
         self.cursor = (report.instance, report.cursor)
         return report
 
@@ -43,6 +47,8 @@ def apply(store: HealthStore, change: tuple[str, str | int, Verdict | None]) -> 
             store.remove(uid)
         case ("acknowledge", int(revision), _):
             store.acknowledge(revision)
+        case ("decode", str(policy), _):
+            store.reduce_decoding(DecodePolicy(policy) if policy else None)
 
 
 @given(st.lists(st.one_of(CHANGES, st.just("poll")), max_size=80))
@@ -58,6 +64,7 @@ def test_following_cursors_equals_a_full_report(events: list[object]) -> None:
     full = store.report("worker", None, None)
     assert reader.known == {camera.uid: camera for camera in full.cameras}
     assert reader.revision == full.acknowledged_revision
+    assert reader.decode_reduced_to is full.decode_reduced_to
 
 
 @given(st.lists(CHANGES, max_size=40))
@@ -67,11 +74,11 @@ def test_a_reader_is_woken_exactly_when_there_is_something_to_tell(
     store, reader = HealthStore("this-process"), Reader()
     reader.poll(store)
     for change in changes:
-        before = (dict(reader.known), reader.revision)
+        before = (dict(reader.known), reader.revision, reader.decode_reduced_to)
         apply(store, change)
         woken = store.has_news(*reader.cursor) if reader.cursor else True
         reader.poll(store)
-        assert woken or (dict(reader.known), reader.revision) == before
+        assert woken or (dict(reader.known), reader.revision, reader.decode_reduced_to) == before
 
 
 @given(st.lists(CHANGES, max_size=40), st.text(max_size=8), st.integers(0, 10**6))

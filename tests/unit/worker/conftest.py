@@ -7,17 +7,21 @@ Real: everything between ``StreamOpener`` and ``Camera.health``. Not real: FFmpe
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import cv2
 import pytest
 from pydantic import SecretStr
 
+from bench.picture.effects import Effect, Frame, Moment
 from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Credentials, Role, SourceKind
 from camera_api.faults import Fault
 from camera_worker.errors import StreamError
 from camera_worker.ingest.camera import Camera, Surroundings
 from camera_worker.ingest.slots import OpenSlots
 from camera_worker.ingest.source import KeyFrame, StreamInfo, Timeouts
+from unit.worker.picture.scenes import street
 
 #: 2030-01-31T12:00:00Z
 WALL_CLOCK_START = 1_896_091_200.0
@@ -39,12 +43,16 @@ class Clock:
 
 @dataclass
 class FakePicture:
+    shown: Frame
     is_corrupt: bool = False
     width: int = 1280
     height: int = 720
 
-    def luma(self) -> Any:
-        raise NotImplementedError
+    def luma(self) -> Frame:
+        return self.shown
+
+    def is_grey(self) -> bool:
+        return False
 
 
 @dataclass
@@ -54,13 +62,24 @@ class FakePacket:
     size: int = 1000
     decoded: list[float] = field(default_factory=list)
     corrupt: bool = False
+    shown: Callable[[], Frame] = lambda: street(1)
+    height: int = 720
+
+    @property
+    def decode_seconds(self) -> float | None:
+        return self.seconds
+
+    def data(self) -> bytes:
+        return bytes(self.size)
 
     def decode(self) -> FakePicture | None:
         self.decoded.append(self.seconds or 0.0)
-        return FakePicture(is_corrupt=self.corrupt)
+        return FakePicture(self.shown(), is_corrupt=self.corrupt, width=self.height * 16 // 9, height=self.height)
 
     def key_frame(self) -> KeyFrame:
-        return KeyFrame("h264", b"", f"key frame at {self.seconds}".encode())
+        encoded, data = cv2.imencode(".jpg", self.shown())
+        assert encoded
+        return KeyFrame("mjpeg", b"", data.tobytes())
 
 
 @dataclass
@@ -74,17 +93,35 @@ class Video:
     info: StreamInfo = field(default=StreamInfo("h264", 1280, 720, "TCP"))
     decoded: list[float] = field(default_factory=list)
     closed: bool = False
+    #: What happens to the picture at a second of the video; None: it shows a street in good order.
+    effect: Callable[[float], Effect | None] = lambda _: None
+    #: Whether the key frame at a second of the video is damaged.
+    corrupt: Callable[[float], bool] = lambda _: False
+    height: int = 720
 
     def packets(self) -> Iterator[FakePacket]:
         for number in range(round(self.seconds / FRAME_S)):
             self.clock.now += FRAME_S
-            yield FakePacket(number * FRAME_S, is_key=number % self.key_every == 0, decoded=self.decoded)
+            seconds = number * FRAME_S
+            yield FakePacket(
+                seconds,
+                is_key=number % self.key_every == 0,
+                decoded=self.decoded,
+                corrupt=self.corrupt(seconds),
+                shown=partial(self._show, seconds, round(self.clock.now / FRAME_S)),
+                height=self.height,
+            )
         if isinstance(self.ends, StreamError):
             raise self.ends
         if self.ends is not None:
             self.ends()
         yield FakePacket(self.seconds, decoded=self.decoded)
         raise StreamError(Fault.DISCONNECTED, "the script has ended")
+
+    def _show(self, seconds: float, number: int) -> Frame:
+        frame, effect = street(number), self.effect(seconds)
+        moment = Moment(frame=number, key=number, seed=3, severity=1, frozen=street(0))
+        return frame if effect is None else effect(frame, moment)
 
     def lost_packets(self) -> int:
         return 0

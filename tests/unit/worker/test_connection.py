@@ -26,6 +26,7 @@ REFUSED = StreamError(Fault.CONNECTION_REFUSED, "", connected=False)
 CLOSED = StreamError(Fault.DISCONNECTED, "")
 WRONG_TRANSPORT = StreamError(Fault.UNSUPPORTED_TRANSPORT, "")
 LOCKED_OUT = StreamError(Fault.AUTH_FAILED, "")
+STALLED = StreamError(Fault.STALLED, "")
 
 
 def connection(wanted: Transport = Transport.AUTO) -> Connection:
@@ -98,6 +99,17 @@ def test_the_first_retry_of_a_lost_stream_comes_within_about_a_second() -> None:
     subject.fail(CLOSED, 100.0)
 
     assert 0.7 <= subject.wait_s(100.0) <= 1.3
+
+
+def test_a_good_stream_that_stands_still_is_opened_anew_at_once_but_only_once() -> None:
+    subject = connection()
+    stream_at(subject, 0.0)
+    subject.fail(STALLED, 100.0)
+    assert subject.wait_s(100.0) <= 0.3
+
+    stream_at(subject, 101.0)
+    subject.fail(STALLED, 110.0)
+    assert subject.wait_s(110.0) >= 0.7
 
 
 def test_a_minute_of_good_stream_forgives_earlier_failures() -> None:

@@ -6,7 +6,7 @@ from camera_api.faults import Fault
 from camera_api.health import Verdict
 from camera_worker.errors import StreamError
 from camera_worker.ingest.connection import Phase
-from camera_worker.ingest.judgement import UNANSWERED_AFTER_S, Judgement
+from camera_worker.ingest.judgement import UNANSWERED_AFTER_S, UNCONNECTED_AFTER_S, Judgement
 
 OFFLINE_AFTER_S = 10.0
 SOON = 1.0
@@ -154,3 +154,14 @@ def test_the_same_reason_again_changes_nothing(new: Judgement) -> None:
     new.fail(error(Fault.TIMED_OUT, "6 s"), 12.0, retry_at=14.0)
 
     assert new.trouble is before
+
+
+def test_a_stall_whose_camera_cannot_be_connected_to_any_more_is_the_networks(working: Judgement) -> None:
+    working.fail(error(Fault.STALLED), 105.0, retry_at=105.1)
+
+    # Nothing is known yet: the connection has been asked for only just now.
+    working.tick(Phase.CONNECTING, 109.5, 110.0)
+    assert working.verdict is Verdict.WORKING
+
+    working.tick(Phase.CONNECTING, 109.5, 109.5 + UNCONNECTED_AFTER_S)
+    assert fault_of(working) == (Fault.TIMED_OUT, 100.0)

@@ -10,11 +10,16 @@ from camera_api.faults import Fault
 from camera_worker.ingest.camera import Counters, View
 from camera_worker.ingest.source import StreamInfo
 from camera_worker.metrics import make_registry
+from camera_worker.relay.feed import Kind, RelayCounters
 
 EXPECTED = """\
 # HELP camera_worker_assignment_revision Revision of the assignment in force; 0 before the first.
 # TYPE camera_worker_assignment_revision gauge
 camera_worker_assignment_revision 3.0
+# HELP camera_worker_decode_level What a worker that is short of CPU decodes at most: 0 as assigned, 1 a key frame per \
+10 s of each camera, 2 nothing, so that picture faults are not known.
+# TYPE camera_worker_decode_level gauge
+camera_worker_decode_level 1.0
 # HELP camera_up 1 while the camera delivers a usable picture, else 0.
 # TYPE camera_up gauge
 camera_up{camera="door",category="shops",group="lobby",namespace="city"} 1.0
@@ -56,19 +61,39 @@ camera_received_bytes_total{camera="gate",category="shops",group="lobby",namespa
 # HELP camera_reconnects_total Streams that were lost and stand again, by the reason of the loss.
 # TYPE camera_reconnects_total counter
 camera_reconnects_total{camera="door",category="shops",group="lobby",namespace="city",reason="Disconnected"} 2.0
-# HELP camera_decode_seconds_total Seconds spent on decoding.
+# HELP camera_decode_seconds_total Seconds spent on decoding and on looking at pictures.
 # TYPE camera_decode_seconds_total counter
 camera_decode_seconds_total{camera="door",category="shops",group="lobby",namespace="city"} 0.15
 camera_decode_seconds_total{camera="gate",category="shops",group="lobby",namespace="city"} 0.0
+# HELP camera_relay_readers Readers of the stream, main or sub.
+# TYPE camera_relay_readers gauge
+camera_relay_readers{camera="door",category="shops",group="lobby",namespace="city",stream="main"} 2.0
+camera_relay_readers{camera="door",category="shops",group="lobby",namespace="city",stream="sub"} 0.0
+camera_relay_readers{camera="gate",category="shops",group="lobby",namespace="city",stream="main"} 0.0
+# HELP camera_relay_sent_bytes_total Bytes sent to readers of the stream.
+# TYPE camera_relay_sent_bytes_total counter
+camera_relay_sent_bytes_total{camera="door",category="shops",group="lobby",namespace="city",stream="main"} 5000.0
+camera_relay_sent_bytes_total{camera="door",category="shops",group="lobby",namespace="city",stream="sub"} 0.0
+camera_relay_sent_bytes_total{camera="gate",category="shops",group="lobby",namespace="city",stream="main"} 0.0
+# HELP camera_relay_drops_total Times that a reader of the stream was too slow and missed all up to the \
+next key frame.
+# TYPE camera_relay_drops_total counter
+camera_relay_drops_total{camera="door",category="shops",group="lobby",namespace="city",stream="main"} 2.0
+camera_relay_drops_total{camera="door",category="shops",group="lobby",namespace="city",stream="sub"} 0.0
+camera_relay_drops_total{camera="gate",category="shops",group="lobby",namespace="city",stream="main"} 0.0
 """
 
 
-def fake(assigned: Any, counters: Counters, view: View) -> Any:
-    return SimpleNamespace(assigned=assigned, counters=counters, view=lambda: view)
+def fake(assigned: Any, counters: Counters, view: View, **readers: int) -> Any:
+    feeds = {Kind.MAIN: SimpleNamespace(readers=0, counters=RelayCounters())}
+    for kind, number in readers.items():
+        relayed = RelayCounters(sent_bytes=2500 * number, drops=number)
+        feeds[Kind(kind)] = SimpleNamespace(readers=number, counters=relayed)
+    return SimpleNamespace(assigned=assigned, counters=counters, view=lambda: view, feeds=lambda: feeds)
 
 
 def exposition(cameras: list[Any], assignment: Any) -> str:
-    text = generate_latest(make_registry(lambda: cameras, lambda: assignment)).decode()
+    text = generate_latest(make_registry(lambda: cameras, lambda: assignment, lambda: 1)).decode()
     blocks = text.split("# HELP ")
     # How many threads pytest runs is not ours to say.
     return "# HELP ".join(block for block in blocks if not block.startswith("camera_worker_threads"))
@@ -93,6 +118,8 @@ def test_exposition(assigned: Any, make_assignment: Any) -> None:
             observed_seconds=30.0,
             fault_seconds={},
         ),
+        main=2,
+        sub=0,
     )
     gate = fake(
         assigned("gate"),

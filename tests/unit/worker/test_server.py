@@ -1,6 +1,8 @@
 """The HTTP API over a real socket, with cameras that do nothing by themselves."""
 
 import asyncio
+import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,10 +18,16 @@ from camera_api.assignment import AssignedCamera
 from camera_api.health import CameraHealth, HealthReport, Verdict
 from camera_worker.health import HealthStore
 from camera_worker.ingest.source import KeyFrame
+from camera_worker.ingest.ts_muxer import TsMuxer
+from camera_worker.relay.hub import Relay
 from camera_worker.server import Api
 from camera_worker.supervisor import Supervisor
 
 TOKEN = {"Authorization": "Bearer token-of-the-worker"}
+
+
+def basic(password: str) -> str:
+    return "Basic " + b64encode(f"viewer:{password}".encode()).decode()
 
 
 @dataclass
@@ -78,6 +86,7 @@ async def worker() -> AsyncIterator[Worker]:
         CollectorRegistry(),
         lambda: "" if supervisor.assignment is not None else "no assignment yet",
         lambda: worker.trouble,
+        relay=Relay(time.monotonic, TsMuxer),
     )
     async with TestClient(TestServer(api.application())) as client:
         worker.client = client
@@ -91,12 +100,29 @@ async def watching(worker: Worker, assigned: Any, make_assignment: Any) -> Worke
 
 
 @pytest.mark.parametrize("path", ["/v1/health", "/v1/cameras/city/a/snapshot.jpg", "/v1/no-such-route"])
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer tök"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        *(
+            {"Authorization": value}
+            for value in ("Bearer wrong", "Bearer tök", "token-of-the-worker", basic("wrong"), basic(""), "Basic ?")
+        ),
+    ],
+)
 async def test_without_the_token_nothing_is_told(watching: Worker, path: str, headers: dict[str, str]) -> None:
     status, body = await watching.get(path, headers)
 
     assert status == 401
     assert "bearer token" in body["error"]
+
+
+async def test_the_token_may_come_as_a_password(watching: Worker) -> None:
+    status, _ = await watching.get("/v1/health", {"Authorization": basic("token-of-the-worker")})
+
+    assert status == 200
+    response = await watching.client.get("/v1/health")
+    assert response.headers.getall("WWW-Authenticate") == ["Bearer", 'Basic realm="camera-worker"']
 
 
 async def test_before_the_first_assignment_no_token_is_known(worker: Worker) -> None:

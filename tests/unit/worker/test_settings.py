@@ -1,5 +1,6 @@
 """Flags, environment and defaults."""
 
+import tempfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def test_defaults_are_those_of_a_pod() -> None:
         port=8080,
         log_level="info",
         log_format="text",
+        memory=Path(tempfile.gettempdir()) / "camera-worker",
         simultaneous_opens=8,
     )
 

@@ -7,20 +7,28 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from camera_api.assignment import AssignedCamera, SourceKind
+from camera_api.assignment import AssignedCamera
 from camera_api.category import DecodePolicy
 from camera_api.faults import Fault, diagnosis_order
 from camera_api.health import ActiveFault, CameraHealth, StreamFacts, Verdict
+from camera_worker.decoding import stricter
 from camera_worker.errors import StreamError
 from camera_worker.ingest.connection import FLAPPING_LOSSES, FLAPPING_WINDOW_S, Connection, Phase
+from camera_worker.ingest.evidence import Evidence
 from camera_worker.ingest.judgement import Judgement, Trouble
+from camera_worker.ingest.picture_store import PictureStore
+from camera_worker.ingest.pictures import PictureHealth, Seen
+from camera_worker.ingest.session import Session
 from camera_worker.ingest.slots import OpenSlots
 from camera_worker.ingest.source import KeyFrame, Packet, Picture, Stream, StreamInfo, StreamOpener, Timeouts
 from camera_worker.ingest.statistics import StreamStatistics
+from camera_worker.ingest.sub_stream import RELEASED, SubStream
 from camera_worker.ingest.uptime import Uptime
+from camera_worker.relay.feed import Feed, Kind
+from camera_worker.relay.framing import EndReason
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +41,8 @@ _KEEP_EVERY_S = 0.9
 _RATE_STEP = 0.25
 #: Seconds after which a thread that should be at work counts as stuck: far over every time-out, the resolver's too.
 STUCK_AFTER_S = 120.0
+#: Ends of a stream that count towards Flapping.
+_LOSSES = frozenset({Fault.STALLED, Fault.DISCONNECTED})
 #: Why a stream is opened anew when the camera is not to blame.
 RECONFIGURED = "Reconfigured"
 
@@ -58,6 +68,9 @@ class Surroundings:
     wall_clock: Callable[[], float]  #: seconds since 1970
     slots: OpenSlots  #: sessions that may be set up at the same time
     changed: Callable[[], None]  #: called from the camera's thread when its health may have changed
+    #: What may be decoded at most, by the CPU that there is.
+    decode_limit: Callable[[], DecodePolicy] = lambda: DecodePolicy.EVERY_KEY_FRAME
+    store: PictureStore | None = None  #: where learned pictures outlive the process; None: nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +106,16 @@ class Camera:
         self._connection = Connection(assigned.source.transport, now, rng)
         self._judgement = Judgement(assigned.health.offline_after_seconds, now)
         self._statistics = StreamStatistics(assigned.health.min_frames_per_second_ratio)
+        self._pictures = PictureHealth(surroundings.store)
         self._uptime = Uptime(now)
         self._lock = threading.Condition()
+        around = surroundings
+        self._session = Session(
+            around.opener, around.slots, around.clock, self._lock, lambda: self._interrupted, self._progress
+        )
+        #: The main stream's way to readers.
+        self.feed = Feed(around.clock, around.wall_clock)
+        self._sub_stream = SubStream(assigned, around.opener, around.slots, around.clock, around.wall_clock)
         #: Read for each packet: the thread is to stop, or to open the stream anew.
         self._interrupted = False
         self._stopping = False
@@ -122,9 +143,12 @@ class Camera:
         with self._lock:
             self._stopping = self._interrupted = True
             self._lock.notify_all()
+        self.feed.end(EndReason.RELEASED, RELEASED)
+        self._sub_stream.stop()
 
     def update(self, assigned: AssignedCamera) -> None:
         """Takes other settings over. A new connection is made only if they are about the way to the camera."""
+        self._sub_stream.update(assigned)
         with self._lock:
             old, self.assigned = self.assigned, assigned
             self._judgement.offline_after_s = assigned.health.offline_after_seconds
@@ -138,13 +162,20 @@ class Camera:
                 self._judgement = Judgement(assigned.health.offline_after_seconds, now)
                 self._statistics = StreamStatistics(assigned.health.min_frames_per_second_ratio)
                 self._info = self._facts = self._key_frame = None
+            if old.source.main_url != assigned.source.main_url:
+                self._pictures = PictureHealth(self._around.store)
             self._interrupted = True
             self._lock.notify_all()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs, and so may hold a connection to the camera."""
-        return self._thread.is_alive()
+        """Whether a thread runs, and so may hold a connection to the camera."""
+        return self._thread.is_alive() or self._sub_stream.is_alive
+
+    @property
+    def sub_stream(self) -> SubStream | None:
+        """The sub stream; None: the camera declares none."""
+        return None if self.assigned.source.sub_url is None else self._sub_stream
 
     @property
     def is_stuck(self) -> bool:
@@ -152,10 +183,25 @@ class Camera:
         waits = self._connection.phase in {Phase.IDLE, Phase.BACKING_OFF, Phase.QUEUED}
         return not waits and self._around.clock() - self._progress_at > STUCK_AFTER_S
 
+    def feeds(self) -> dict[Kind, Feed]:
+        """The ways to readers, of the streams that the camera declares."""
+        sub_stream = self.sub_stream
+        return {Kind.MAIN: self.feed} if sub_stream is None else {Kind.MAIN: self.feed, Kind.SUB: sub_stream.feed}
+
     @property
     def key_frame(self) -> KeyFrame | None:
         """The latest key frame; None: none has come yet."""
         return self._key_frame
+
+    def evidence(self) -> Evidence | None:
+        """What its first fault looks like, or its picture's latest one if it has none; None: there is nothing."""
+        with self._lock:
+            troubles = self._active(self._around.clock())
+        return self._pictures.evidence(troubles[0] if troubles else None)
+
+    def date(self, moment: float) -> str:
+        """A monotonic time as a report tells it."""
+        return self._date(moment, self._around.clock())
 
     def tick(self) -> None:
         """Lets time pass: overdue cameras become faulty, seconds are counted."""
@@ -237,16 +283,31 @@ class Camera:
         return (wall + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _active(self, now: float) -> list[Trouble]:
-        troubles = self._statistics.troubles(now) if self._judgement.verdict is Verdict.WORKING else []
+        # Also before it works: a stream without a key frame never will.
+        troubles = self._statistics.troubles(now) if self._judgement.verdict is not Verdict.FAULTY else []
+        if self._sees(troubles):
+            troubles += self._pictures.troubles
         if self._judgement.trouble is not None:
             troubles.append(self._judgement.trouble)
         flapping_since = self._connection.flapping_since(now)
         if flapping_since is not None:
+            # Each single loss is part of it, and would show for moments only.
+            troubles = [trouble for trouble in troubles if trouble.fault not in _LOSSES]
             message = f"the stream was lost {FLAPPING_LOSSES} times within {FLAPPING_WINDOW_S / 60:.0f} minutes"
             troubles.append(Trouble(Fault.FLAPPING, flapping_since, message))
         disabled = self.assigned.health.disabled_faults
         active = [trouble for trouble in troubles if trouble.fault not in disabled]
         return sorted(active, key=lambda trouble: diagnosis_order(trouble.fault))
+
+    def _sees(self, measured: list[Trouble]) -> bool:
+        """Whether the picture is known at present, by what was measured of the stream."""
+        is_whole = not any(trouble.fault is Fault.CORRUPT_FRAMES for trouble in measured)
+        return is_whole and self._judgement.verdict is Verdict.WORKING and self._decoding is not DecodePolicy.NONE
+
+    @property
+    def _decoding(self) -> DecodePolicy:
+        """What is decoded: what the assignment asks for, or less."""
+        return stricter(self.assigned.decode, self._around.decode_limit())
 
     def _account(self, now: float) -> None:
         troubles = self._active(now)
@@ -265,7 +326,11 @@ class Camera:
         if troubles:
             logger.warning("camera %s: %s: %s", name, troubles[0].fault.value, troubles[0].message)
         elif verdict is Verdict.WORKING:
-            logger.info("camera %s: working", name)
+            is_blind = self._decoding is DecodePolicy.NONE is not self.assigned.decode
+            logger.info("camera %s: working%s", name, ", as far as is known without its picture" if is_blind else "")
+
+    def _progress(self, now: float) -> None:
+        self._progress_at = now
 
     # The thread.
 
@@ -282,6 +347,7 @@ class Camera:
                 logger.error("camera %s/%s: %s", self.assigned.namespace, self.assigned.name, _place(error))  # noqa: TRY400
         with self._lock:
             self._connection.stop(self._around.clock())
+        self._pictures.save(self.assigned, self._around.clock())
         self._around.changed()
 
     def _wait_for_turn(self) -> bool:
@@ -301,7 +367,9 @@ class Camera:
         return False
 
     def _watch(self) -> None:
-        stream = self._open()
+        assigned = self.assigned
+        timeouts = Timeouts.for_camera(assigned.health.offline_after_seconds)
+        stream = self._session.open(self._connection, assigned.source, assigned.credentials, timeouts)
         if stream is None:
             return
         with closing(stream):
@@ -313,31 +381,14 @@ class Camera:
                 if self._lost_by is not None:
                     self.counters.reconnects[self._lost_by] += 1
                     self._lost_by = None
-            for packet in stream.packets():
-                if self._interrupted:
-                    return
-                self._take(packet, stream)
-
-    def _open(self) -> Stream | None:
-        """Opens the stream; None: the thread has something else to do first."""
-        assigned, opener, clock = self.assigned, self._around.opener, self._around.clock
-        timeouts = Timeouts.for_camera(assigned.health.offline_after_seconds)
-        with self._lock:
-            self._connection.connect(clock())
-        self._progress_at = clock()
-        opener.connect(assigned.source, timeouts)
-        with self._lock:
-            self._connection.queue(clock())
-        with self._around.slots.taken(lambda: self._interrupted) as taken:
-            if not taken:
-                return None
-            with self._lock:
-                self._connection.open(clock())
-                transport = self._connection.transport.value
-            self._progress_at = clock()
-            if assigned.source.kind is SourceKind.HTTP:
-                transport = "HTTP"
-            return opener.open(assigned.source, assigned.credentials, transport=transport, timeouts=timeouts)
+            self.feed.opened(stream.info.parameters)
+            try:
+                for packet in stream.packets():
+                    if self._interrupted:
+                        return
+                    self._take(packet, stream)
+            finally:
+                self.feed.lost()
 
     def _failed(self, error: StreamError) -> None:
         with self._lock:
@@ -360,12 +411,14 @@ class Camera:
         counters.frames += 1
         counters.received_bytes += packet.size
         self._judgement.last_packet = self._progress_at = now
+        if self.feed.wanted:
+            self.feed.take(packet, now)
         if packet.is_key:
             counters.key_frames += 1
             self._take_key_frame(packet, now)
         if self._statistics.packet(packet.size, packet.seconds, now):
             with self._lock:
-                self._statistics.lost(stream.lost_packets())
+                self._statistics.look(stream.lost_packets(), now)
                 self._update_facts()
 
     def _take_key_frame(self, packet: Packet, now: float) -> None:
@@ -374,26 +427,39 @@ class Camera:
                 return
             self._account(now)
             was_working = self._judgement.verdict is Verdict.WORKING
+            if not self._sees(self._statistics.troubles(now)):
+                self._pictures.interrupted()
             self._connection.key_frame(now)
             self._judgement.key_frame(now)
             self._statistics.key_frame(now)
         if now - self._kept_at >= _KEEP_EVERY_S:
             self._key_frame, self._kept_at = packet.key_frame(), now
-        every_s = _DECODE_EVERY_S.get(self.assigned.decode)
+        every_s = _DECODE_EVERY_S.get(self._decoding)
         unknown_size = self._info is not None and not self._info.width
         if unknown_size or (every_s is not None and now - self._decoded_at >= every_s):
-            self._decode(packet, now)
+            was_working = not self._look(packet, now) and was_working
         if not was_working:
             self._around.changed()
 
-    def _decode(self, packet: Packet, now: float) -> None:
+    def _look(self, packet: Packet, now: float) -> bool:
+        """Decodes a key frame and looks at its picture; whether faults have come or gone."""
         self._decoded_at = now
         picture = packet.decode()
-        self.counters.decode_seconds += self._around.clock() - now
         with self._lock:
             self._statistics.picture(corrupt=picture is None or picture.is_corrupt, now=now)
             if picture is not None and self._info is not None:
                 self._info = _with_size(self._info, picture)
+                self.feed.sized(picture.width, picture.height)
+            # Together: the next picture may be another source's.
+            sizes, pictures, assigned = self._statistics.sizes, self._pictures, self.assigned
+            is_wanted = self._decoding is not DecodePolicy.NONE and not self._interrupted
+        changed = False
+        if is_wanted and picture is not None and not picture.is_corrupt:
+            kept = self._key_frame if self._kept_at == now else None
+            seen = Seen(picture, kept or packet.key_frame(), now, sizes.inter_bytes, sizes.is_variable_rate(now))
+            changed = pictures.see(seen, assigned)
+        self.counters.decode_seconds += self._around.clock() - now
+        return changed
 
     def _update_facts(self) -> None:
         info, facts, statistics = self._info, self._facts, self._statistics
@@ -427,7 +493,7 @@ def _first(troubles: tuple[Trouble, ...]) -> Fault | None:
 def _with_size(info: StreamInfo, picture: Picture) -> StreamInfo:
     if (info.width, info.height) == (picture.width, picture.height):
         return info
-    return StreamInfo(info.codec, picture.width, picture.height, info.transport)
+    return replace(info, width=picture.width, height=picture.height)
 
 
 def _place(error: Exception) -> str:

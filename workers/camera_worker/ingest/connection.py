@@ -90,6 +90,9 @@ SESSION_BACKOFF = Backoff(1.0, 30.0)
 CONNECT_BACKOFF = Backoff(1.0, 3.0)
 #: A name that does not resolve is asked for under each of the cluster's search domains.
 NAME_BACKOFF = Backoff(1.0, 10.0)
+#: A stream that stood well and stands still: only another try tells whether its camera is still there. Spread, so that
+#: cameras behind one uplink do not all ask at the same moment.
+STALL_BACKOFF = Backoff(0.2, 0.2, lowest=0.0)
 #: Wrong passwords lock the accounts of many cameras. Never sooner than a minute, so spread upwards only.
 AUTH_BACKOFF = Backoff(60.0, 600.0, lowest=1.0)
 
@@ -173,7 +176,9 @@ class Connection:
             if self._fell_back:
                 self.retry_at = now
                 return False
-        self.retry_at = now + backoff_after(error).delay(self.failures, self.rng)
+        first_stall = error.fault is Fault.STALLED and was_good and self.failures == 0
+        backoff = STALL_BACKOFF if first_stall else backoff_after(error)
+        self.retry_at = now + backoff.delay(self.failures, self.rng)
         self.failures += 1
         return True
 

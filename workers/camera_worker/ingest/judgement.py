@@ -12,8 +12,9 @@ from camera_api.health import Verdict
 from camera_worker.errors import StreamError
 from camera_worker.ingest.connection import Phase
 
-#: A try that is older than this when the camera's time is up counts as unanswered.
-UNANSWERED_AFTER_S = 2.0
+#: A try that is older than this when the camera's time is up counts as unanswered: a connection, after which the
+#: kernel has asked twice, and a session.
+UNCONNECTED_AFTER_S, UNANSWERED_AFTER_S = 1.0, 2.0
 #: Faults that the camera itself has stated in an answer.
 _ANSWERED = frozenset({Fault.AUTH_FAILED, Fault.STREAM_NOT_FOUND, Fault.UNSUPPORTED_TRANSPORT, Fault.UNSUPPORTED_CODEC})
 
@@ -71,8 +72,9 @@ class Judgement:
             return
         in_phase = now - phase_since
         stalled = self.pending is not None and self.pending.fault is Fault.STALLED
-        if phase in {Phase.CONNECTING, Phase.OPENING} and not stalled:
-            if in_phase >= UNANSWERED_AFTER_S:
+        if phase is Phase.CONNECTING or (phase is Phase.OPENING and not stalled):
+            # A stream that stands still may have lost its camera: a connection tells that within moments.
+            if in_phase >= (UNCONNECTED_AFTER_S if phase is Phase.CONNECTING else UNANSWERED_AFTER_S):
                 self._condemn(Fault.TIMED_OUT, f"no answer for {in_phase:.0f} s")
         elif stalled or (self.pending is None and phase is Phase.STREAMING):
             self._condemn(Fault.STALLED, f"connected, but no video for {now - self._last_good:.0f} s")

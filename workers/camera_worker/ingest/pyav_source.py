@@ -19,8 +19,11 @@ from camera_api.faults import Fault
 from camera_api.quantities import redact_url
 from camera_worker.errors import StreamError
 from camera_worker.ingest.av_errors import LogLine, opening_error, reading_error
-from camera_worker.ingest.reachability import check_reachable
+from camera_worker.ingest.http_digest import digest_header
+from camera_worker.ingest.reachability import answers_http, check_reachable
+from camera_worker.ingest.read_timeout import ReadTimeout, ReadTimeouts
 from camera_worker.ingest.source import KeyFrame, Luma, StreamInfo, Timeouts
+from camera_worker.picture.thumbnail import is_grey
 
 _MISSED = re.compile(r"RTP: missed (\d+) packets")
 #: FFmpeg cuts longer user info of RTSP URLs off (rtsp.c: auth[128]), and a cut password may lock the account.
@@ -30,11 +33,15 @@ _MAX_LINES = 2000
 #: A camera decides what is sent, so it must not make the worker open files or other protocols.
 _RTSP_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
 _HTTP_PROTOCOLS = "http,https,tcp,tls"
+_BYTE_BITS = 8
 _HTTP_FORMATS = "mpjpeg,mpegts,mjpeg,h264,hevc"
 
 
 class PyAvOpener:
     """Opens streams (a ``StreamOpener``)."""
+
+    def __init__(self) -> None:
+        self._reads = ReadTimeouts()
 
     def connect(self, source: AssignedSource, timeouts: Timeouts) -> None:
         """Makes sure that the camera's name resolves and its port accepts connections.
@@ -54,32 +61,47 @@ class PyAvOpener:
         """
         shown = redact_url(source.main_url)
         url = _with_credentials(source, credentials, shown)
+        options = _options(source, transport, timeouts)
         began = time.monotonic()
-        with contextlib.ExitStack() as on_error, av.logging.Capture(local=True) as lines:
+        with contextlib.ExitStack() as on_error:
             try:
-                container = av.open(
+                container = self._container(url, options, transport, timeouts, shown)
+            except StreamError as failure:
+                if source.kind is not SourceKind.HTTP:
+                    raise
+                header = _http_remedy(failure, source, credentials, timeouts, shown)
+                again = {**options, "headers": header}
+                container = self._container(source.main_url, again, transport, timeouts, shown)
+            on_error.callback(container.close)
+            video = _video(container, shown)
+            if not video.codec_context.width and time.monotonic() - began >= timeouts.open_s:
+                raise StreamError(Fault.STALLED, f"{shown}: connected, but no video for {timeouts.open_s:g} s")
+            reads = None
+            if self._reads.is_supported:
+                reads = self._reads.watch(container, timeouts.open_s, began)
+                on_error.callback(self._reads.forget, reads)
+            return PyAvStream(
+                container, video, transport, shown=shown, read_s=timeouts.read_s, reads=reads, owned=on_error.pop_all()
+            )
+
+    def _container(self, url: str, options: dict[str, str], transport: str, timeouts: Timeouts, shown: str) -> Any:
+        began = time.monotonic()
+        with av.logging.Capture(local=True) as lines:
+            try:
+                return av.open(
                     url,
-                    options=_options(source, transport, timeouts),
-                    # FFmpeg's parser holds one frame back. A time-out first brings that frame, as if it had come late;
-                    # only the second one in a row ends the stream.
-                    timeout=(timeouts.open_s, timeouts.read_s / 2),
+                    options=options,
+                    timeout=(timeouts.open_s, None if self._reads.is_supported else timeouts.read_s),
                 )
             except (OSError, ValueError, av.error.FFmpegError) as error:
                 elapsed = time.monotonic() - began
                 failure = opening_error(
                     error, lines, shown, transport=transport, elapsed_s=elapsed, limit_s=timeouts.open_s
                 )
-                if failure.fault is Fault.AUTH_FAILED and credentials is None:
+                if failure.fault is Fault.AUTH_FAILED and not urlsplit(url).username and "headers" not in options:
                     failure = StreamError(failure.fault, f"{failure.message}: it wants a user name, and none is set")
                 # Not chained: the text of PyAV's error holds the URL.
                 raise failure from None
-            on_error.callback(container.close)
-            video = _video(container, shown)
-            if not video.codec_context.width and time.monotonic() - began >= timeouts.open_s:
-                raise StreamError(Fault.STALLED, f"{shown}: connected, but no video for {timeouts.open_s:g} s")
-            stream = PyAvStream(container, video, transport, shown=shown, read_s=timeouts.read_s)
-            on_error.pop_all()
-            return stream
 
 
 class PyAvPicture:
@@ -106,10 +128,25 @@ class PyAvPicture:
         return int(self._frame.height)
 
     def luma(self) -> Luma:
-        """The first plane, without a copy. Planar YUV: every codec of cameras."""
-        plane = self._frame.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-        return rows[:, : plane.width]
+        """The first plane. Planar YUV: every codec of cameras."""
+        return self._plane(0)
+
+    def is_grey(self) -> bool | None:
+        """Whether it has no colour; None: not known."""
+        planes = len(self._frame.planes)
+        if planes == 1:
+            return not bool(self._frame.format.is_rgb)
+        # Hardware decoders interleave the two chroma planes.
+        return is_grey(self._plane(1), self._plane(2)) if planes == len("YUV") else None
+
+    def _plane(self, number: int) -> Luma:
+        plane = self._frame.planes[number]
+        bits = self._frame.format.components[0].bits
+        if bits == _BYTE_BITS:
+            return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        # Ten bits of H.265 (Main 10): two bytes a sample.
+        words = np.frombuffer(plane, "<u2").reshape(plane.height, plane.line_size // 2)[:, : plane.width]
+        return np.asarray(words >> (bits - _BYTE_BITS), np.uint8)
 
 
 class PyAvPacket:
@@ -128,6 +165,16 @@ class PyAvPacket:
         """Presentation time by the camera's clock."""
         pts = self._packet.pts
         return None if pts is None else pts * self._seconds_per_tick
+
+    @property
+    def decode_seconds(self) -> float | None:
+        """Decoding time by the camera's clock."""
+        dts = self._packet.dts
+        return None if dts is None else dts * self._seconds_per_tick
+
+    def data(self) -> memoryview:
+        """The access unit, without a copy."""
+        return memoryview(self._packet)
 
     def decode(self) -> PyAvPicture | None:
         """The picture of a key frame."""
@@ -151,16 +198,28 @@ class PyAvPacket:
 class PyAvStream:
     """An open stream. For one thread: FFmpeg's container is not safe across threads."""
 
-    def __init__(self, container: Any, video: Any, transport: str, *, shown: str, read_s: float) -> None:
+    def __init__(
+        self,
+        container: Any,
+        video: Any,
+        transport: str,
+        *,
+        shown: str,
+        read_s: float,
+        reads: ReadTimeout | None,
+        owned: contextlib.ExitStack,
+    ) -> None:
         context = video.codec_context
         # One thread decodes one camera; more would only add memory and switching.
         context.thread_count = 1
         context.thread_type = "NONE"
-        self.info = StreamInfo(context.name, context.width, context.height, transport)
+        self.info = StreamInfo(context.name, context.width, context.height, transport, context.extradata or b"")
         self._container = container
         self._video = video
         self._shown = shown
         self._read_s = read_s
+        self._reads = reads
+        self._owned = owned
         self._lines: list[LogLine] = []
         self._lost = 0
 
@@ -171,10 +230,19 @@ class PyAvStream:
             StreamError: the stream has stalled or ended.
         """
         seconds_per_tick = float(self._video.time_base or 1 / 90_000)
+        reads = self._reads
+        is_first = True
         with av.logging.Capture(local=True) as lines:
             self._lines = lines
             try:
                 for packet in self._container.demux(self._video):
+                    # FFmpeg's parser holds one frame back, and a time-out brings that one first, as if it had come now.
+                    if reads is not None and reads.has_expired and reads.was_exceeded(time.monotonic()):
+                        raise self._stalled(reads.limit_s)
+                    if is_first:
+                        is_first = False
+                        if reads is not None:
+                            reads.limit_s = self._read_s
                     size = packet.size
                     # FFmpeg ends a stream by an empty packet.
                     if size:
@@ -183,6 +251,8 @@ class PyAvStream:
                         self._read_lines()
             except (OSError, ValueError, av.error.FFmpegError) as error:
                 raise reading_error(error, self._shown, silent_s=self._read_s) from None
+            if reads is not None and reads.has_expired:
+                raise self._stalled(reads.limit_s)
         raise StreamError(Fault.DISCONNECTED, f"{self._shown} closed the connection")
 
     def lost_packets(self) -> int:
@@ -195,7 +265,10 @@ class PyAvStream:
         """Gives the connection up."""
         # A camera that is gone makes TEARDOWN fail; there is nothing left to close then.
         with contextlib.suppress(av.error.FFmpegError, OSError), av.logging.Capture(local=True):
-            self._container.close()
+            self._owned.close()
+
+    def _stalled(self, silent_s: float) -> StreamError:
+        return StreamError(Fault.STALLED, f"{self._shown}: connected, but no video for {silent_s:g} s")
 
     def _read_lines(self) -> None:
         self._lost += sum(int(match[1]) for _, _, text in self._lines if (match := _MISSED.search(text)))
@@ -210,6 +283,24 @@ def _video(container: Any, shown: str) -> Any:
     if video.codec_context is None or video.codec_context.name in {None, "none"}:
         raise StreamError(Fault.UNSUPPORTED_CODEC, f"{shown} sends video in a codec that cannot be read")
     return video
+
+
+def _http_remedy(
+    failure: StreamError, source: AssignedSource, credentials: Credentials | None, timeouts: Timeouts, shown: str
+) -> str:
+    """A line of the request's header by which a stream may be had after all.
+
+    Raises:
+        StreamError: there is none; ``failure``, or what it really is.
+    """
+    if failure.fault is Fault.TIMED_OUT and answers_http(source.main_url, timeouts.connect_s):
+        # FFmpeg does not tell whether it has waited for an answer or for video.
+        raise StreamError(Fault.STALLED, f"{shown}: connected, but no video for {timeouts.open_s:g} s")
+    if failure.fault is Fault.AUTH_FAILED and credentials is not None:
+        header = digest_header(source.main_url, credentials, timeouts.connect_s)
+        if header is not None:
+            return header
+    raise failure
 
 
 def _with_credentials(source: AssignedSource, credentials: Credentials | None, shown: str) -> str:

@@ -1,15 +1,19 @@
 """Whether a host can be reached at all. FFmpeg has one error for a wrong name, a missing route and a silent host."""
 
+import http.client
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from camera_api.faults import Fault
 from camera_worker.errors import StreamError
 from camera_worker.ingest.av_errors import UNREACHABLE
 
+#: Cameras sign their certificates themselves.
+_UNVERIFIED = ssl._create_unverified_context()  # noqa: S323, SLF001
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 #: Host address as ``socket.getaddrinfo`` tells it.
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -45,6 +49,34 @@ def check_reachable(url: str, timeout_s: float, clock: Callable[[], float] = tim
             else:
                 return
     raise _unreachable(failure, f"{host}:{port}", timeout_s)
+
+
+def answers_http(url: str, timeout_s: float) -> bool:
+    """Whether a web server answers a request at all, be it by a refusal.
+
+    Args:
+        url: of a stream; asked for without credentials.
+        timeout_s: for the connection, and again for the answer.
+    """
+    parts = urlsplit(url)
+    connection = http_connection(url, timeout_s)
+    try:
+        connection.request("GET", urlunsplit(("", "", parts.path or "/", parts.query, "")))
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def http_connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+    """A connection to a URL's web server, which is made by the first request."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=_UNVERIFIED)
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 
 def _resolve(host: str, port: int) -> list[_Address]:

@@ -44,8 +44,14 @@ class Snapshots:
             return picture
 
 
-def encode(key_frame: KeyFrame) -> bytes | None:
-    """A key frame as JPEG; None: it is damaged."""
+def encode(key_frame: KeyFrame, *, fit: int | None = None, quality: int = _QUALITY) -> bytes | None:
+    """A key frame as JPEG; None: it is damaged.
+
+    Args:
+        key_frame: what to show.
+        fit: pixels of its longer side, at most; None: as it is.
+        quality: of the JPEG, 0 to 100.
+    """
     context: Any = av.CodecContext.create(key_frame.codec, "r")
     context.thread_count = 1
     if key_frame.extradata:
@@ -57,7 +63,10 @@ def encode(key_frame: KeyFrame) -> bytes | None:
         return None
     if not frames:
         return None
-    encoded, data = cv2.imencode(
-        ".jpg", frames[0].to_ndarray(format="bgr24"), [int(cv2.IMWRITE_JPEG_QUALITY), _QUALITY]
-    )
+    frame = frames[0]
+    scale = min(1.0, fit / max(frame.width, frame.height)) if fit is not None else 1.0
+    # Even sides: chroma has half of them.
+    width, height = (max(2, round(side * scale / 2) * 2) if scale < 1 else side for side in (frame.width, frame.height))
+    pixels = frame.to_ndarray(width=width, height=height, format="bgr24", interpolation="AREA")
+    encoded, data = cv2.imencode(".jpg", pixels, [int(cv2.IMWRITE_JPEG_QUALITY), quality])
     return data.tobytes() if encoded else None

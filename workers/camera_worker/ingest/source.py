@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camera_api.assignment import AssignedSource, Credentials
+from camera_worker.relay.framing import Parameters
 
 Luma = npt.NDArray[np.uint8]  #: HxW, 0 is black; a view that is valid until the next packet is read
 
@@ -20,6 +21,12 @@ class StreamInfo:
     width: int  #: pixels; 0: not known before a frame is decoded
     height: int  #: pixels; 0: not known before a frame is decoded
     transport: str  #: TCP, UDP or HTTP
+    extradata: bytes = field(default=b"", repr=False)  #: for the decoder; empty: the key frames hold all that it needs
+
+    @property
+    def parameters(self) -> Parameters:
+        """What readers of the relay have to know."""
+        return Parameters(self.codec, self.extradata, self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,10 @@ class Picture(Protocol):
         """Pixels."""
 
     def luma(self) -> Luma:
-        """Brightness, without a copy."""
+        """Brightness; without a copy where a sample is a byte."""
+
+    def is_grey(self) -> bool | None:
+        """Whether it has no colour, as at night under the infra-red lamp; None: not known."""
 
 
 class Packet(Protocol):
@@ -64,6 +74,13 @@ class Packet(Protocol):
     @property
     def seconds(self) -> float | None:
         """Presentation time by the camera's clock; None: it has none."""
+
+    @property
+    def decode_seconds(self) -> float | None:
+        """Decoding time by the camera's clock; None: it has none."""
+
+    def data(self) -> bytes | memoryview:
+        """The access unit; a view is valid until the next packet is read."""
 
     def decode(self) -> Picture | None:
         """The picture of a key frame; None: the decoder could make none."""

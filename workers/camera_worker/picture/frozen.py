@@ -35,6 +35,9 @@ _FORGET_S = 86_400.0
 #: For some key frames the new calm is learned faster, and only pictures that are more alike than any noise count.
 _OTHER_LIGHT = 15.0
 _SETTLING, _FALL_WHILE_SETTLING = 12, 0.3
+#: The same holds when key frames come at less than this part of the shortest time that was usual: clouds that pass in
+#: 10 s between two key frames are calm in 2 s.
+_OTHER_PACE = 0.6
 _LEVEL_SHARE = 1 / 8
 
 
@@ -52,10 +55,21 @@ class UsualMotion:
     difference: float | None = None  #: of two key frames, grey levels
     inter_bytes: float | None = None  #: median size of the frames between them
     level: float | None = None  #: median grey level lately
-    settling: int = 0  #: key frames until the calm of another light is known
+    pace: float | None = None  #: shortest time from one key frame to the next lately, seconds; None: not known
+    settling: int = 0  #: key frames until the calm of another light, or of another pace, is known
 
-    def see(self, level: float) -> None:
-        """Takes the median level of a picture, alive or not: a picture that stands has the level it had before."""
+    def see(self, level: float, seconds: float | None) -> None:
+        """Takes a picture, alive or not: one that stands has the level, and comes at the pace, that it had before.
+
+        Args:
+            level: its median, grey levels.
+            seconds: since the picture before; None: there was none, or a gap.
+        """
+        if seconds is not None:
+            is_unknown = self.pace is None and self.difference is not None
+            if is_unknown or (self.pace is not None and seconds < _OTHER_PACE * self.pace):
+                self.settling = _SETTLING
+            self.pace = _least(self.pace, seconds, seconds, 1.0)
         if self.level is None or abs(level - self.level) > _OTHER_LIGHT:
             self.settling = _SETTLING if self.level is not None else 0
             self.level = level

@@ -73,6 +73,12 @@ class _Run:
         if self._good >= CLEAR_AFTER:
             self.active = None
 
+    def interrupted(self) -> None:
+        """Nothing was seen for a while: one good picture ends the fault, one with it lets it stand."""
+        self._suspicions.clear()
+        self._last_good = None
+        self._good = CLEAR_AFTER - 1
+
     def bad(self, suspicion: Suspicion, at: float) -> None:
         """A picture with the fault."""
         if self._suspicions and not suspicion.continues(self._suspicions[-1]):
@@ -107,6 +113,7 @@ class PictureMonitor:
         self._sampled_at = float("-inf")
         self._motion = UsualMotion()
         self._previous: tuple[Blocks, float] | None = None
+        self._was_interrupted = False
         self._view_run = _Run(RAISE_AFTER)
         self._frozen_run = _Run(_FROZEN_RAISE_AFTER)
 
@@ -133,6 +140,25 @@ class PictureMonitor:
         if suspicion is None and not self._frozen_run.is_suspicious:
             self._learn(evidence, facts.at)
         return tuple(run.active for run in (self._view_run, self._frozen_run) if run.active is not None)
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether anything is said against the latest picture: no fault yet, maybe, but no picture in good order."""
+        return self._view_run.is_suspicious or self._frozen_run.is_suspicious
+
+    @property
+    def knows_view(self) -> bool:
+        """Whether there is a learned view, without which nothing is said about the layout."""
+        return bool(self._views)
+
+    def interrupted(self) -> None:
+        """No picture was seen for a while, be it that the stream was lost or that nobody looked.
+
+        What was learned stays. A fault that stood is there again in the next picture, since when it was, or has ended.
+        """
+        self._was_interrupted = True
+        self._view_run.interrupted()
+        self._frozen_run.interrupted()
 
     def acknowledge_view(self) -> None:
         """The camera is meant to look where it looks now: the view is learned anew."""
@@ -171,7 +197,9 @@ class PictureMonitor:
 
     def _watch_motion(self, features: Features, facts: KeyFrameFacts) -> None:
         previous, self._previous = self._previous, (features.means, facts.at)
-        self._motion.see(features.tones.median)
+        was_interrupted, self._was_interrupted = self._was_interrupted, False
+        seconds = facts.at - previous[1] if previous is not None and not was_interrupted else None
+        self._motion.see(features.tones.median, seconds)
         if previous is None:
             return
         measured = difference(features.means, previous[0])
@@ -188,8 +216,9 @@ class PictureMonitor:
                 self._frozen_run.bad(suspicion, facts.at)
             return
         self._frozen_run.good(facts.at)
-        if not self._view_run.is_suspicious:
-            self._motion.learn(measured, facts.inter_bytes, facts.at - previous[1])
+        # How much changes over hours says nothing of how little does from one key frame to the next.
+        if seconds is not None and not self._view_run.is_suspicious:
+            self._motion.learn(measured, facts.inter_bytes, seconds)
 
     def _learn(self, evidence: Evidence, at: float) -> None:
         view = evidence.view

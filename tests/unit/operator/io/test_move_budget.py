@@ -56,3 +56,11 @@ def test_a_new_leader_and_a_group_that_is_gone_start_over() -> None:
     budget.allowed(LOBBY, 660.0)
     budget.forget(LOBBY)
     assert budget.allowed(LOBBY, 661.0) == 0
+
+
+def test_a_group_that_may_move_waits_for_nothing() -> None:
+    """What holds the move back is something else: to look again at once would be to look for ever."""
+    budget = MoveBudget(60)
+    budget.allowed(LOBBY, 0.0)
+    budget.allowed(LOBBY, 60.0)
+    assert budget.next_after(LOBBY) is None

@@ -81,10 +81,10 @@ def test_one_repeated_picture_hardly_lowers_the_limit_and_a_noisy_night_hardly_r
 def test_a_clean_picture_that_is_much_calmer_after_the_lamps_went_off_is_not_frozen() -> None:
     motion = usual(1.0)
     for _ in range(20):
-        motion.see(120.0)
+        motion.see(120.0, 2.0)
     calm = 0.03
     for _ in range(20):
-        motion.see(40.0)
+        motion.see(40.0, 2.0)
         assert frozen(calm, motion, noise=0.1, inter_bytes=None, is_variable_rate=None) is None
         motion.learn(calm, None, 2.0)
     assert frozen(0.2 * calm, motion, noise=0.1, inter_bytes=None, is_variable_rate=None) is not None
@@ -93,5 +93,5 @@ def test_a_clean_picture_that_is_much_calmer_after_the_lamps_went_off_is_not_fro
 def test_slow_dusk_is_the_same_light() -> None:
     motion = UsualMotion()
     for step in range(300):
-        motion.see(120.0 - step / 4)
+        motion.see(120.0 - step / 4, 2.0)
     assert motion.settling == 0

@@ -1,5 +1,6 @@
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
@@ -65,6 +66,81 @@ def test_a_camera_that_is_black_from_the_start_is_black() -> None:
     camera = Camera(street)
     after, finding = _first(camera.show(4, effects.black))
     assert (after, finding.fault, finding.since) == (3, Fault.BLACK, 0.0)
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_after_a_gap_a_fault_that_still_stands_is_there_at_once_since_when_it_was(camera: Camera, kind: str) -> None:
+    effect = FAULT_KINDS[kind].effect
+    before = camera.number - 1
+    found = camera.show(5, effect)[-1]
+    camera.monitor.interrupted()
+    camera.now += 3600.0
+    # The same picture as before, where it is a frozen one.
+    frame = effect(street(camera.number), effects.Moment(16, 4, 3, 1, street(before)))
+    assert camera.monitor.observe(thumbnail(frame), KeyFrameFacts(camera.now)) == found
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_after_a_gap_one_good_picture_ends_a_fault(camera: Camera, kind: str) -> None:
+    camera.show(5, FAULT_KINDS[kind].effect)
+    camera.monitor.interrupted()
+    camera.now += 3600.0
+    assert camera.show(8) == [()] * 8
+
+
+def test_what_was_suspected_before_a_gap_has_to_show_anew(camera: Camera) -> None:
+    for _ in range(3):
+        assert not any(camera.show(2, effects.black))
+        camera.monitor.interrupted()
+        camera.now += 60.0
+    began = camera.now
+    _, finding = _first(camera.show(3, effects.black))
+    assert finding.since == began, "what was before the gap is not known to have lasted"
+
+
+def test_how_much_changes_over_a_gap_is_no_measure_of_life(camera: Camera) -> None:
+    calm = camera.monitor._motion.difference
+    for _ in range(5):
+        camera.monitor.interrupted()
+        camera.now += 40_000.0
+        camera.number += 1000
+        camera.show(1)
+    assert camera.monitor._motion.difference == calm
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_clouds_that_were_seen_every_ten_seconds_stand_not_still_every_two(*, is_restored: bool) -> None:
+    still = np.mean([street.__wrapped__(number).astype(np.float32) for number in range(60)], axis=0)
+    air = np.random.default_rng(5).standard_normal((360, 2000)).astype(np.float32)
+    clouds = np.asarray(cv2.GaussianBlur(air, (0, 0), 60), np.float32)
+    clouds *= 6 / clouds.std()
+
+    def sky(number: int) -> effects.Frame:
+        """One pixel a second; the number is the second."""
+        noise = np.random.default_rng(number).normal(0, 0.5, still.shape)
+        return np.asarray(np.clip(np.rint(still + clouds[:, number : number + 640] + noise), 0, 255), np.uint8)
+
+    monitor = PictureMonitor()
+    for second in range(0, 400, 10):
+        assert not monitor.observe(thumbnail(sky(second)), KeyFrameFacts(float(second)))
+    if is_restored:
+        memory = monitor.export_memory()
+        monitor = PictureMonitor()
+        monitor.restore_memory(memory)
+    for second in range(400, 440, 2):
+        assert not monitor.observe(thumbnail(sky(second)), KeyFrameFacts(float(second)))
+    frozen = thumbnail(sky(440))
+    found = [monitor.observe(frozen, KeyFrameFacts(440.0 + second)) for second in range(0, 8, 2)]
+    assert [finding.fault for finding in found[-1]] == [Fault.FROZEN]
+
+
+def test_a_picture_in_good_order_is_told_from_a_suspected_one(camera: Camera) -> None:
+    told = [camera.monitor.is_suspicious]
+    for effect in (effects.black, None):
+        camera.show(1, effect)
+        told.append(camera.monitor.is_suspicious)
+    assert told == [False, True, False]
+    assert camera.monitor.knows_view
 
 
 def test_a_worse_fault_takes_the_place_of_the_first_and_keeps_its_beginning(camera: Camera) -> None:

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -20,6 +21,14 @@ def test_a_decoder_s_padded_rows_are_read_in_place_and_left_alone() -> None:
     assert not view.flags.c_contiguous
     assert (thumbnail(view) == thumbnail(np.ascontiguousarray(view))).all()
     assert (padded == before).all()
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_where_whole_samples_are_taken_the_result_is_that_of_the_general_way(step: int) -> None:
+    padded = np.random.default_rng(step).integers(0, 256, (360 * step, 640 * step + 32)).astype(np.uint8)
+    picture = padded[:, : 640 * step]
+    double = cv2.resize(picture, (640, 360), interpolation=cv2.INTER_LINEAR)
+    assert (thumbnail(picture) == cv2.resize(double, (320, 180), interpolation=cv2.INTER_AREA)).all()
 
 
 def test_the_result_is_no_view_of_a_picture_that_has_the_size_already() -> None:

@@ -1,0 +1,172 @@
+"""Plays nodes and workers: a pod for each worker, and one server that answers all health polls, by bearer token."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from bench.fleet import NAMESPACE, Object, in_parallel
+from bench.fleet_watch import FleetWatch
+from camera_api.faults import Fault
+from camera_api.health import ActiveFault, CameraHealth, HealthReport, StreamFacts, Verdict
+from camera_operator.cluster_api import PODS, STATEFUL_SETS, KubernetesApi, Resource
+from camera_operator.decide.times import format_time
+
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+NODE = "node-1"
+_STREAM = StreamFacts(
+    codec="h264", width=1920, height=1080, frames_per_second=25.0, bits_per_second=2_000_000, transport="TCP"
+)
+
+
+@dataclass(slots=True)
+class _Worker:
+    assignment: Object
+    health: dict[str, CameraHealth] = field(default_factory=dict)  # by name
+    cursors: dict[str, int] = field(default_factory=dict)  # by name: of the last change
+    cursor: int = 1
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, health: CameraHealth) -> None:
+        self.cursor += 1
+        self.health[health.name] = health
+        self.cursors[health.name] = self.cursor
+        self.changed.set()
+
+
+class FleetNodes:
+    """See the module.
+
+    Args:
+        watch: brings the assignments.
+    """
+
+    def __init__(self, watch: FleetWatch) -> None:
+        self._watch = watch
+        self._workers: dict[str, _Worker] = {}  # by name
+        self._by_token: dict[str, _Worker] = {}
+        self._instance = secrets.token_hex(4)
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+        self._faults: dict[str, Fault] = {}  # by camera
+        self.last_report_at = 0.0  #: loop time of the last answer that said something new
+
+    async def start(self, api: KubernetesApi) -> None:
+        """Listens, and makes the node: no pod is resized on a node that is not known, or has no room."""
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+        room = {"cpu": "100000", "memory": "100Ti", "pods": "100000"}
+        await api.apply(NODES, node)
+        await api.apply_status(NODES, {**node, "status": {"capacity": room, "allocatable": room}})
+        application = web.Application()
+        application.router.add_get("/v1/health", self._answer)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.01, handler_cancellation=True)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Answers no more."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def start_pods(self, api: KubernetesApi) -> float:
+        """A ready pod for every worker that has none; returns the seconds it took."""
+        missing = [name for name in self._watch.assignments if name not in self._workers]
+        for name in missing:
+            self.deliver(name)
+        return await in_parallel(self._start_pod(api, name) for name in missing)
+
+    def deliver(self, name: str) -> None:
+        """What kubelet and the worker do when an assignment changes."""
+        assignment = self._watch.assignments[name]
+        worker = self._workers.setdefault(name, _Worker(assignment))
+        worker.assignment = assignment
+        self._by_token[assignment["bearerToken"]] = worker
+        for camera in assignment.get("cameras", ()):
+            known = worker.health.get(camera["name"])
+            if known is None or known.uid != camera["uid"]:
+                worker.tell(self._health(camera))
+        gone = worker.health.keys() - {camera["name"] for camera in assignment.get("cameras", ())}
+        for each in gone:
+            del worker.health[each], worker.cursors[each]
+        worker.cursor += 1
+        worker.changed.set()
+
+    def deliver_all(self) -> None:
+        """Delivers what has changed since."""
+        for name, worker in self._workers.items():
+            if name in self._watch.assignments and self._watch.assignments[name] is not worker.assignment:
+                self.deliver(name)
+
+    def report(self, cameras: set[str], fault: Fault | None) -> None:
+        """These cameras are faulty from now on, or work again."""
+        for worker in self._workers.values():
+            for camera in worker.assignment.get("cameras", ()):
+                if camera["name"] not in cameras:
+                    continue
+                self._faults.pop(camera["name"], None)
+                if fault is not None:
+                    self._faults[camera["name"]] = fault
+                worker.tell(self._health(camera))
+
+    def _health(self, camera: Object) -> CameraHealth:
+        fault, since = self._faults.get(camera["name"]), format_time(datetime.now(UTC))
+        active = (ActiveFault(fault=fault, since=since, message="no answer within 5 s"),) if fault else ()
+        return CameraHealth(
+            namespace=camera["namespace"],
+            name=camera["name"],
+            uid=camera["uid"],
+            verdict=Verdict.FAULTY if fault else Verdict.WORKING,
+            since=since,
+            faults=active,
+            stream=_STREAM,
+        )
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        worker = self._by_token.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if worker is None:
+            return web.Response(status=401)
+        known = request.query.get("instance") == self._instance
+        after = int(request.query.get("after", 0)) if known else 0
+        if after == worker.cursor:
+            worker.changed.clear()
+            try:
+                async with asyncio.timeout(float(request.query.get("wait", 0))):
+                    await worker.changed.wait()
+            except TimeoutError:
+                pass
+        changed = tuple(worker.health[name] for name, cursor in worker.cursors.items() if cursor > after)
+        if changed:
+            self.last_report_at = asyncio.get_running_loop().time()
+        report = HealthReport(
+            worker=worker.assignment["worker"],
+            instance=self._instance,
+            acknowledged_revision=worker.assignment["revision"],
+            cursor=worker.cursor,
+            # Cameras that are gone are told by a full report, which is simpler than it is short.
+            full=not known,
+            cameras=changed,
+        )
+        return web.Response(text=report.model_dump_json(by_alias=True), content_type="application/json")
+
+    async def _start_pod(self, api: KubernetesApi, name: str) -> None:
+        stateful_set = await api.get(STATEFUL_SETS, NAMESPACE, name)
+        template = stateful_set["spec"]["template"]
+        metadata = {**template["metadata"], "namespace": NAMESPACE, "name": f"{name}-0"}
+        spec = {**template["spec"], "nodeName": NODE}
+        for container in spec["containers"]:
+            for port in container.get("ports", ()):
+                port["containerPort"] = self._port
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+        await api.create(PODS, {**pod, "spec": spec})
+        status = {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "podIPs": [{"ip": "127.0.0.1"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }
+        await api.apply_status(
+            PODS, {**pod, "metadata": {"namespace": NAMESPACE, "name": f"{name}-0"}, "status": status}
+        )

@@ -1,0 +1,1 @@
+"""One pull of a camera, many readers: see DESIGN.md."""
