@@ -19,8 +19,8 @@ from camera_operator.specs.worker import CONTAINER_NAME
 
 logger = logging.getLogger(__name__)
 
-#: Part of the API server's words when a pod's node is too small for it (kube-apiserver 1.36).
-_NO_ROOM = "enough allocatable"
+#: The API server's words when a pod's node is too small for it, or is no more (kube-apiserver 1.36).
+_NO_ROOM = ("enough allocatable", " not found")
 #: Writes at the same time over all groups; more only queue up in the API server.
 CONCURRENCY = 32
 
@@ -31,6 +31,7 @@ class Failure:
 
     worker: str
     error: OperatorError
+    is_assigned: bool = False  #: whether its assignment stands as planned, and only something around it is missing
 
 
 class Applier:
@@ -67,19 +68,27 @@ class Applier:
         results = await asyncio.gather(*(self._outcome(worker, job) for worker, job in jobs))
         return tuple(failure for failure in results if failure is not None)
 
-    async def _outcome(self, worker: str, job: Awaitable[None]) -> Failure | None:
+    async def _outcome(self, worker: str, job: Awaitable[Failure | None]) -> Failure | None:
         try:
             async with self._slots:
-                await job
+                return await job
         except OperatorError as error:
             return Failure(worker, error)
-        return None
 
-    async def _write_worker(self, group: ObjectKey, write: WorkerWrite) -> None:
+    async def _write_worker(self, group: ObjectKey, write: WorkerWrite) -> Failure | None:
         done = []
         if write.secret is not None:
             await self._write_secret(group, write, write.secret)
             done.append(_describe_assignment(write))
+        try:
+            await self._write_rest(group, write, done)
+        except OperatorError as error:
+            return Failure(write.worker, error, is_assigned=True)
+        logger.info("group %s/%s: worker %s: %s (%s)", *group, write.worker, write.reason, ", ".join(done) or "nudged")
+        return None
+
+    async def _write_rest(self, group: ObjectKey, write: WorkerWrite, done: list[str]) -> None:
+        """Everything but the assignment. ``done`` is told what was written, for the log."""
         # Right after the Secret: kubelet delivers it when a pod's annotation changes, else after 85 s.
         await self._nudge(group, write)
         for resource, manifest in ((SERVICES, write.service), (STATEFUL_SETS, write.stateful_set)):
@@ -87,11 +96,11 @@ class Applier:
                 self._require_leading()
                 self._cache.put(resource, await self._api.apply(resource, manifest))
                 done.append(resource.kind)
-        done += [await self._resize(group[0], resize) for resize in write.resizes]
         for replacement in write.replacements:
             await self._delete(PODS, group[0], replacement.pod, replacement.uid)
             done.append(f"pod {replacement.pod} replaced")
-        logger.info("group %s/%s: worker %s: %s (%s)", *group, write.worker, write.reason, ", ".join(done) or "nudged")
+        for resize in write.resizes:
+            done.append(await self._resize(group, write.worker, resize))  # noqa: PERF401 - told also if the next one fails
 
     async def _write_secret(self, group: ObjectKey, write: WorkerWrite, manifest: Mapping[str, Any]) -> None:
         """Creates or replaces the assignment, but only if nobody else has: that is what fences off a second leader."""
@@ -144,8 +153,9 @@ class Applier:
                 # Its successor mounts the Secret as it is now.
                 continue
 
-    async def _resize(self, namespace: str, resize: PodResize) -> str:
+    async def _resize(self, group: ObjectKey, worker: str, resize: PodResize) -> str:
         """Returns what was done, for the log."""
+        namespace = group[0]
         self._require_leading()
         requests = resize.resources["requests"]
         try:
@@ -156,7 +166,10 @@ class Applier:
         except DeniedError as error:
             # What a node can never have is refused at once, by an admission plugin; what it cannot have at present,
             # kubelet refuses later.
-            if _NO_ROOM not in error.cause:
+            known = self._cache.workers(group).get(worker)
+            noted = known.pods[resize.pod].pod.fits if known is not None and resize.pod in known.pods else None
+            if noted == resize.fits or not any(words in error.cause for words in _NO_ROOM):
+                # Noted before, and still not to be had: with back-off, not in a loop.
                 raise
             patch = {"metadata": {"annotations": {names.ANNOTATION_FITS: str(resize.fits)}}}
             self._cache.put(PODS, await self._api.merge_patch(PODS, namespace, resize.pod, patch))
@@ -164,10 +177,11 @@ class Applier:
         self._cache.put(PODS, resized)
         return f"pod {resize.pod} resized to {requests['cpu']} CPU and {requests['memory']}"
 
-    async def _write_budget(self, group: ObjectKey, budget: Mapping[str, Any]) -> None:
+    async def _write_budget(self, group: ObjectKey, budget: Mapping[str, Any]) -> Failure | None:
         self._require_leading()
         self._cache.put(BUDGETS, await self._api.apply(BUDGETS, budget))
         logger.info("group %s/%s: PodDisruptionBudget %s applied", *group, budget["metadata"]["name"])
+        return None
 
     def _revision(self, group: ObjectKey, write: WorkerWrite) -> int | None:
         if write.assignment is not None:
@@ -177,11 +191,11 @@ class Applier:
             return None
         return objects.secret.assignment.revision
 
-    async def _delete_worker(self, group: ObjectKey, worker: str) -> None:
+    async def _delete_worker(self, group: ObjectKey, worker: str) -> Failure | None:
         """Deletes what is left of a worker: what makes pods first, the record of what they watch last."""
         objects = self._cache.workers(group).get(worker)
         if objects is None:
-            return
+            return None
         for resource, part in ((STATEFUL_SETS, objects.stateful_set), (SERVICES, objects.service)):
             if part is not None:
                 await self._delete(resource, group[0], worker, part.uid)
@@ -189,6 +203,7 @@ class Applier:
             secret = objects.secret
             await self._delete(SECRETS, group[0], worker, secret.uid, secret.resource_version)
         logger.info("group %s/%s: worker %s deleted", *group, worker)
+        return None
 
     async def _delete(
         self, resource: Resource, namespace: str, name: str, uid: str, resource_version: str | None = None

@@ -33,8 +33,8 @@ STATUS_FIELD_MANAGER = "camera-operator-status"
 
 #: Objects per LIST request. client-go's default; larger pages make single requests slow for everybody.
 PAGE_SIZE = 500
-#: A write that takes longer has failed for us. Together with the Lease's renew deadline of 10 s it stays within the
-#: Lease's 15 s, so that no write of an old leader arrives after a new one has begun.
+#: A write that takes longer has failed for us. Together with the Lease's renew deadline of 7 s it stays within the
+#: Lease's 12 s, so that no write of an old leader arrives after a new one has begun.
 WRITE_TIMEOUT = 5.0
 #: A page of 500 cameras takes 50 ms; a busy API server may take long.
 LIST_TIMEOUT = 60.0

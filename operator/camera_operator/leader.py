@@ -1,13 +1,17 @@
 """Leadership by a Lease: at most one process writes, and the next one takes over without a new LIST.
 
-The election is client-go's (``k8s.io/client-go/tools/leaderelection``): who holds the Lease renews it every 2 s; a
-candidate takes it over when it has not seen it change for the Lease's duration *by its own clock*, so that no two
-clocks are ever compared. The elector of the ``kubernetes`` package is not used: it compares wall clocks, dies of a
-network error, cannot release and cannot tell whether a renewal is overdue.
+The election is client-go's (``k8s.io/client-go/tools/leaderelection``) with shorter times, so that a standby writes
+within 15 s after the leader has died: who holds the Lease renews it every 2 s; a candidate takes it over when it has
+not seen it change for the Lease's duration *by its own clock*, so that no two clocks are ever compared. The elector of
+the ``kubernetes`` package is not used: it compares wall clocks, dies of a network error, cannot release and cannot tell
+whether a renewal is overdue.
 
 A process that loses the Lease stops writing at once and goes on as a standby, its cache warm. It counts as leading
-only until 10 s after it *began* the last successful renewal, and a write takes 5 s at most, so that its last write has
-ended before anybody may take over after 15 s.
+only until 7 s after it *began* the last successful renewal, and a write takes 5 s at most, so that its last write has
+ended before anybody may take over after 12 s.
+
+That is what keeps two processes from giving one camera to two workers. The resourceVersions of the Secrets keep them
+from undoing each other's writes; two leaders who write *different* Secrets they would not keep apart.
 """
 
 import asyncio
@@ -22,10 +26,10 @@ from camera_operator.errors import ClusterError, ConflictError, DeniedError, Not
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which a Lease that does not change may be taken over (client-go's default).
-LEASE_DURATION = 15
-#: Seconds after a renewal during which its holder may write (client-go's default).
-RENEW_DEADLINE = 10.0
+#: Seconds after which a Lease that does not change may be taken over (client-go: 15).
+LEASE_DURATION = 12
+#: Seconds after a renewal during which its holder may write (client-go: 10).
+RENEW_DEADLINE = 7.0
 #: Seconds between two attempts (client-go's default).
 RETRY_PERIOD = 2.0
 

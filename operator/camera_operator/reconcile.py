@@ -195,5 +195,5 @@ def _without(
     statuses: Mapping[ObjectKey, CameraStatusView], failures: tuple[Failure, ...]
 ) -> Mapping[ObjectKey, CameraStatusView]:
     """The statuses that are true although some workers could not be written."""
-    failed = {failure.worker for failure in failures}
+    failed = {failure.worker for failure in failures if not failure.is_assigned}
     return {key: status for key, status in statuses.items() if status.worker not in failed} if failed else statuses

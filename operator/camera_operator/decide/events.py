@@ -85,9 +85,10 @@ def occurrences(observed: Observed, plan: Plan, failed: Iterable[str] = ()) -> I
     for worker in plan.deletions:
         if worker in known and worker not in left_out:
             yield Occurrence(EventReason.WORKERS_DELETED, worker, "")
-    before = {camera.key: camera.status for camera in observed.cameras}
-    for key, status in plan.camera_statuses.items():
-        yield from _of_camera(key[1], before[key], status)
+    for camera in observed.cameras if plan.camera_statuses else ():
+        status = plan.camera_statuses.get(camera.key)
+        if status is not None:
+            yield from _of_camera(camera.name, camera.status, status)
     if observed.group is not None and plan.group_status is not None:
         yield from _of_group(observed.group.status, plan.group_status)
 

@@ -62,7 +62,8 @@ def worker_service(group: GroupView, worker: str, role: Role) -> Manifest:
         "kind": "Service",
         "metadata": _metadata(group, worker, role),
         "spec": {
-            "type": "ClusterIP",
+            # Headless: there is one pod behind it, and a fleet has thousands of workers.
+            "clusterIP": "None",
             "selector": {**names.worker_selector(group.name, role), names.LABEL_WORKER: worker},
             "ports": [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}],
         },

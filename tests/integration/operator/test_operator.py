@@ -46,7 +46,8 @@ async def test_a_stable_state_is_left_alone(city: City) -> None:
     worker = await city.start_worker("shops-ingest-0")
     worker.report("a", Verdict.WORKING)
     await city.camera_is("a", "Working")
-    writes, versions = await city.quiet(operator), await city.versions()
+    # Events gather for 2 s before they are written.
+    writes, versions = await city.quiet(operator, for_s=4.0), await city.versions()
     # Longer than the resync, the polls and every time limit of a report.
     await asyncio.sleep(25)
     assert await operator.writes() == writes

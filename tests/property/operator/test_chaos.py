@@ -182,7 +182,7 @@ _CHAOS = settings(
 )
 
 
-@settings(_CHAOS, max_examples=40)
+@settings(_CHAOS, max_examples=25)
 @given(steps=STEPS, seed=st.integers(min_value=0, max_value=2**16))
 def test_the_end_depends_on_the_specifications_alone(steps: list[Step], seed: int) -> None:
     found, expected = run(suffer(steps, seed))
@@ -190,7 +190,7 @@ def test_the_end_depends_on_the_specifications_alone(steps: list[Step], seed: in
 
 
 @pytest.mark.long
-@settings(_CHAOS, max_examples=1500)
+@settings(_CHAOS, max_examples=600)
 @given(steps=STEPS, seed=st.integers(min_value=0, max_value=2**16))
 def test_the_end_depends_on_the_specifications_alone_at_length(steps: list[Step], seed: int) -> None:
     found, expected = run(suffer(steps, seed))

@@ -27,10 +27,6 @@ IN_ANY_ORDER = tuple(scenario for scenario in SCENARIOS if not scenario.order_ma
 View = Callable[[random.Random], tuple[float, ...]]
 
 
-def prompt(_chance: random.Random) -> tuple[float, ...]:
-    return (0.01,)
-
-
 def late(chance: random.Random) -> tuple[float, ...]:
     """Up to ten seconds, so that events overtake each other."""
     return (chance.uniform(0.0, 10.0),)
@@ -98,7 +94,7 @@ def _slowly(city: SimulatedCity) -> Callable[[Call], float]:
     return lambda _call: city.random.uniform(0.0, 0.3)
 
 
-@pytest.mark.parametrize("view", [prompt, late], ids=lambda view: view.__name__)
+@pytest.mark.parametrize("view", [late], ids=lambda view: view.__name__)
 @pytest.mark.parametrize("scenario", IN_ANY_ORDER, ids=lambda scenario: scenario.name)
 def test_what_two_leaders_get_wrong_is_put_right(scenario: Scenario, view: View) -> None:
     """No precondition spans two Secrets: it is the Lease alone that keeps a camera from going to two workers."""

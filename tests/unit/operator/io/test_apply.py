@@ -160,6 +160,18 @@ async def test_a_pod_whose_node_is_too_small_is_noted_as_full(desk: Desk) -> Non
     assert desk.cache.workers(GROUP)[WORKER].pods["pod"].pod.fits == 7
 
 
+async def test_a_pod_that_cannot_even_have_what_was_noted_is_tried_again_with_back_off(desk: Desk) -> None:
+    desk.api.put(PODS, pod_of_worker())
+    size = {"cpu": "100m", "memory": "1Gi"}
+    desk.api.put(NODES, {"metadata": {"name": "node-1"}, "status": {"allocatable": size}})
+    await desk.applier.apply(GROUP, resizing("pod"))
+
+    (failure,) = await desk.applier.apply(GROUP, resizing("pod"))
+
+    assert isinstance(failure.error, DeniedError)
+    assert failure.is_assigned, "its cameras' statuses are true all the same"
+
+
 async def test_a_missing_right_to_resize_is_a_failure_and_no_full_node(desk: Desk) -> None:
     desk.api.put(PODS, pod_of_worker())
     desk.api.fail = lambda verb, kind, _name: (
@@ -169,6 +181,7 @@ async def test_a_missing_right_to_resize_is_a_failure_and_no_full_node(desk: Des
     (failure,) = await desk.applier.apply(GROUP, resizing("pod"))
 
     assert isinstance(failure.error, DeniedError)
+    assert failure.is_assigned
     assert desk.api.objects(PODS)[0]["metadata"].get("annotations") is None
 
 

@@ -145,7 +145,7 @@ async def test_a_renewal_that_comes_too_late_counts_as_a_new_beginning(api: Fake
     await leader.step()
 
     def slow(verb: str, _kind: str, _name: str) -> None:
-        clock.now += WRITE_TIMEOUT - 0.1 if verb in {"get", "update"} else 0.0
+        clock.now += RENEW_DEADLINE / 2 - 0.1 if verb in {"get", "update"} else 0.0
 
     api.fail = slow
     clock.now += RETRY_PERIOD

@@ -203,22 +203,36 @@ async def test_a_conflict_is_planned_again_at_once_and_the_next_one_later() -> N
 async def test_health_is_told_although_a_worker_cannot_be_written() -> None:
     told = CameraStatusView(state=CameraState.FAULTY, reason="Black", worker="shops-ingest-1")
 
-    def decide(observed: Observed) -> Plan:
-        plan = make_service(observed)
+    def decide(_observed: Observed) -> Plan:
+        metadata = {"namespace": "city", "name": "shops-ingest-0"}
         return Plan(
-            writes=plan.writes,
+            writes=(
+                WorkerWrite(worker="shops-ingest-0", reason="new", secret={"kind": "Secret", "metadata": metadata}),
+            ),
             camera_statuses={("city", "a"): told, ("city", "b"): FAULTY},
             group_status=GroupStatusView(category="shops"),
         )
 
     office = Office(decide)
-    office.api.fail = failing(lambda _call: UnavailableError("apply", 403, "exceeded quota"))
+    office.api.fail = lambda verb, _kind, _name: UnavailableError(verb, 403, "exceeded quota")
     office.queue.add(GROUP)
     await office.work(1)
     assert office.statuses.camera_status(("city", "a")) == told
     # Its worker is the one that was not written: that it is assigned would not be true.
     assert office.statuses.camera_status(("city", "b")) is None
     assert office.statuses.group_status(GROUP) is not None
+
+
+async def test_health_is_told_when_only_something_around_the_assignment_cannot_be_written() -> None:
+    def decide(observed: Observed) -> Plan:
+        return Plan(writes=make_service(observed).writes, camera_statuses={("city", "b"): FAULTY})
+
+    office = Office(decide)
+    office.api.fail = failing(lambda _call: UnavailableError("apply", 403, "exceeded quota"))
+    office.queue.add(GROUP)
+    await office.work(1)
+
+    assert office.statuses.camera_status(("city", "b")) == FAULTY
 
 
 async def test_a_defect_in_a_decision_costs_one_group_and_shows_no_value(caplog: pytest.LogCaptureFixture) -> None:
