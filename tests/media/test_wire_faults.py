@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from wire.report import WAVES, run
 
 from camera_api.camera import Transport
 from simulator_process import SimulatorProcess
@@ -16,6 +15,7 @@ from wire import gstreamer, losses
 from wire.cases import Case, Neighbours, Result, run_wave
 from wire.gstreamer import Speech
 from wire.network import NetworkUnavailableError, require_network
+from wire.report import WAVES, run
 from worker_process import Worker
 
 pytestmark = pytest.mark.media
