@@ -48,13 +48,37 @@ class AnswerLost:
     error: ClusterError
 
 
+Verdict = Ending | ClusterError | AnswerLost
 #: Decides how a call ends; an error is raised in place of the call.
-Judge = Callable[[Call], Ending | ClusterError | AnswerLost]
+Judge = Callable[[Call], Verdict]
 
 
 def pass_all(_call: Call) -> Ending:
     """Nothing goes wrong."""
     return Ending.NORMAL
+
+
+class Strike:
+    """A judge that lets the n-th write (from 1) end otherwise; counts from ``arm`` on."""
+
+    def __init__(self, number: int, verdict: Verdict) -> None:
+        self._number = number
+        self._verdict = verdict
+        self._armed = False
+        self.struck: Call | None = None
+
+    def arm(self) -> None:
+        """What happens from now on counts."""
+        self._armed = True
+
+    def __call__(self, call: Call) -> Verdict:
+        if not (self._armed and call.is_write) or self.struck is not None:
+            return Ending.NORMAL
+        self._number -= 1
+        if self._number > 0:
+            return Ending.NORMAL
+        self.struck = call
+        return self._verdict
 
 
 @dataclass(frozen=True, slots=True)

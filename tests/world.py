@@ -91,7 +91,7 @@ class World:
         self.cut_off: set[str] = set()  #: UIDs of pods whose node nothing gets through to, either way
         self.behind: set[str] = set()  #: UIDs of pods that were cut off, and have got no Secret since
         self.broken_images: set[str] = set()  #: images whose workers do not come up
-        self.budgets: dict[Role, str | None] = {}
+        self.budgets: dict[Role, str] = {}
         self.elapsed = 0.0
         self.started_at = 0.0
         self._hearsay: dict[str, Hearsay] = {}

@@ -196,8 +196,8 @@ class Observed:
     monotonic_now: float  #: seconds: for ages
     #: Worker by camera name: cameras that workers of the namespace's other groups may still watch.
     held_elsewhere: Mapping[str, str] = field(default_factory=dict)
-    #: Fingerprint of each role's PodDisruptionBudget; None: there is none.
-    budgets: Mapping[Role, str | None] = field(default_factory=dict)
+    #: Fingerprint of the PodDisruptionBudget of each role that has one.
+    budgets: Mapping[Role, str] = field(default_factory=dict)
     #: Canary groups, as namespace/name, whose workers do not all run the present image yet.
     canaries_waiting: tuple[str, ...] = ()
     moves_allowed: int = 0  #: cameras that may be moved now although nothing forces them to

@@ -90,9 +90,8 @@ def _budgets(observed: Observed, steps: Mapping[Role, WorkerSteps]) -> tuple[Map
     group = observed.group
     if group is None or group.deleting or group.spec.paused:
         return ()
-    wanted = [disruption_budget(group, role) for role, each in steps.items() if each.needed]
-    standing = set(observed.budgets.values())
-    return tuple(budget for budget in wanted if fingerprint(budget) not in standing)
+    wanted = {role: disruption_budget(group, role) for role, each in steps.items() if each.needed}
+    return tuple(budget for role, budget in wanted.items() if observed.budgets.get(role) != fingerprint(budget))
 
 
 def _camera_statuses(

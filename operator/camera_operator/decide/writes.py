@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from camera_api.assignment import AssignedCamera, Role
+from camera_api.assignment import AssignedCamera, Assignment, Role
 from camera_operator.decide.assignments import Terms, assigned_camera, next_assignment
 from camera_operator.decide.model import (
     CameraView,
@@ -95,18 +95,7 @@ class WriteBuilder:
         if worker is not None and not is_needed and worker.assignment is None and not in_force(worker):
             return None
         current = worker.assignment if worker is not None else None
-        assignment = None
-        if current is None or not self._stands(current.category, current.cameras, cameras):
-            assignment = next_assignment(
-                name=name,
-                role=self._role,
-                observed=self._observed,
-                category=self._group.spec.category,
-                worker=worker,
-                cameras=cameras,
-                new_token=self._settings.new_token(),
-                epoch=epoch,
-            )
+        assignment = self._assignment(name, worker, cameras, epoch)
         revision = assignment.revision if assignment is not None else current.revision if current is not None else 0
         service = self._service(name, worker) if is_needed else None
         stateful_set = None
@@ -144,6 +133,24 @@ class WriteBuilder:
             fits=fits,
             resizes=resizes,
             replacements=replacements,
+        )
+
+    def _assignment(
+        self, name: str, worker: WorkerView | None, cameras: Sequence[AssignedCamera], epoch: int
+    ) -> Assignment | None:
+        """The next revision of the assignment; None: the present one stands."""
+        current = worker.assignment if worker is not None else None
+        if current is not None and self._stands(current.category, current.cameras, cameras):
+            return None
+        return next_assignment(
+            name=name,
+            role=self._role,
+            observed=self._observed,
+            category=self._group.spec.category,
+            worker=worker,
+            cameras=cameras,
+            new_token=self._settings.new_token(),
+            epoch=epoch,
         )
 
     def _stands(self, category: str, before: Sequence[AssignedCamera], after: Sequence[AssignedCamera]) -> bool:

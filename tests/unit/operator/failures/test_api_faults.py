@@ -8,13 +8,11 @@ import pytest
 
 from camera_operator.cluster_api import CAMERAS, SECRETS
 from camera_operator.errors import ClusterError, ConflictError, DeniedError, ExpiredError, UnavailableError
-from gate import AnswerLost, Call, Ending, Judge
+from gate import AnswerLost, Call, Ending, Judge, Strike, Verdict
 from scenarios import SCENARIOS, Scenario, two_groups
 from simulated_city import SimulatedCity, differences, simulated_city
 from users import Users
 from virtual_time import run
-
-Verdict = Ending | ClusterError | AnswerLost
 
 #: What may come back for a write, and for how many in a row.
 FAULTS: dict[str, Verdict] = {
@@ -25,30 +23,7 @@ FAULTS: dict[str, Verdict] = {
 }
 
 
-class FailsAt:
-    """Lets the n-th write (from 1) end otherwise; counts from ``arm`` on."""
-
-    def __init__(self, number: int, verdict: Verdict) -> None:
-        self._number = number
-        self._verdict = verdict
-        self._armed = False
-        self.struck: Call | None = None
-
-    def arm(self) -> None:
-        """What happens from now on counts."""
-        self._armed = True
-
-    def __call__(self, call: Call) -> Verdict:
-        if not (self._armed and call.is_write) or self.struck is not None:
-            return Ending.NORMAL
-        self._number -= 1
-        if self._number > 0:
-            return Ending.NORMAL
-        self.struck = call
-        return self._verdict
-
-
-async def play(scenario: Scenario, fault: FailsAt) -> tuple[dict[str, Any], int]:
+async def play(scenario: Scenario, fault: Strike) -> tuple[dict[str, Any], int]:
     """The end, and the number of writes that the operator has sent since the change."""
     async with simulated_city() as city:
         await scenario.before(city)
@@ -64,12 +39,12 @@ async def play(scenario: Scenario, fault: FailsAt) -> tuple[dict[str, Any], int]
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_one_write_that_fails_is_made_up_for(scenario: Scenario) -> None:
     """Every third write, with the faults in turn: each kind of write meets each kind of fault in some scenario."""
-    expected, writes = run(play(scenario, FailsAt(0, Ending.NORMAL)))
+    expected, writes = run(play(scenario, Strike(0, Ending.NORMAL)))
     names = list(FAULTS)
     turn = SCENARIOS.index(scenario)
     for number in range(1 + turn % 3, writes + 1, 3):
         name = names[(number + turn) % len(names)]
-        fault = FailsAt(number, FAULTS[name])
+        fault = Strike(number, FAULTS[name])
         end, sent = run(play(scenario, fault))
         assert differences(end, expected) == [], f"{name} at write {number}: {fault.struck}"
         # The write itself once more, and what was decided anew on the way.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gate import Call, Ending
+from gate import Call, Ending, Strike
 from scenarios import SCENARIOS, Scenario
 from simulated_city import SimulatedCity, differences, simulated_city
 from virtual_time import run
@@ -16,29 +16,6 @@ from virtual_time import run
 _RESTART = 2.0
 
 Delay = Callable[[Call], float]
-
-
-class Strike:
-    """Ends the n-th write (from 1) as told; counts from ``arm`` on."""
-
-    def __init__(self, number: int, ending: Ending) -> None:
-        self._number = number
-        self._ending = ending
-        self._armed = False
-        self.struck: Call | None = None
-
-    def arm(self) -> None:
-        """What happens from now on counts."""
-        self._armed = True
-
-    def __call__(self, call: Call) -> Ending:
-        if not (self._armed and call.is_write) or self.struck is not None:
-            return Ending.NORMAL
-        self._number -= 1
-        if self._number > 0:
-            return Ending.NORMAL
-        self.struck = call
-        return self._ending
 
 
 def no_delay(_call: Call) -> float:
