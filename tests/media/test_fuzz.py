@@ -112,7 +112,7 @@ def test_nonsense_is_survived_and_named(worker: Worker, simulator: SimulatorProc
     for part, least in ((Part.REPLY, 3), (Part.SDP, 2), (Part.FRAMING, 3)):
         assert sum(health.verdict is Verdict.FAULTY for health in named[part]) >= least, shown
     for name, health in told.items():
-        if name.startswith(Part.BITSTREAM.value) and name.endswith("h264"):
+        if name.startswith(Part.BITSTREAM.value) and name.endswith(("h264", "mjpeg")):
             assert {active.fault for active in health.faults} == {Fault.CORRUPT_FRAMES}, shown
 
 

@@ -213,6 +213,9 @@ class PyAvStream:
         # One thread decodes one camera; more would only add memory and switching.
         context.thread_count = 1
         context.thread_type = "NONE"
+        if context.name == "mjpeg":
+            # Its decoder flags no damage: it would give a picture of which the rest is grey, and that be learned.
+            context.options = {"err_detect": "explode"}
         self.info = StreamInfo(context.name, context.width, context.height, transport, context.extradata or b"")
         self._container = container
         self._video = video
