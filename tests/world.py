@@ -241,13 +241,9 @@ class World:
             stored.secret = base64.b64decode(write.secret["data"][ASSIGNMENT_KEY]).decode()
             stored.released = write.secret["metadata"].get("annotations", {}).get(names.ANNOTATION_RELEASED)
             stored.resource_version += 1
-        if write.nudge_pods:
-            assert stored.secret is not None
-            revision = str(Assignment.from_secret_text(stored.secret).revision)
-            for process in stored.processes:
-                if process.pod.name in write.nudge_pods:
-                    process.pod = replace(process.pod, revision_annotation=revision)
         for process in stored.processes:
+            if process.pod.name in write.nudges:
+                process.pod = replace(process.pod, revision_annotation=write.nudges[process.pod.name])
             if process.pod.name in write.fits:
                 process.pod = replace(process.pod, fits=write.fits[process.pod.name])
         if write.service is not None:

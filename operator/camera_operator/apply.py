@@ -139,10 +139,10 @@ class Applier:
             )
 
     async def _nudge(self, group: ObjectKey, write: WorkerWrite) -> None:
-        revision = self._revision(group, write)
-        nudged = write.nudge_pods if revision is not None else ()
-        for pod in sorted({*nudged, *write.fits}):
-            annotations = {names.ANNOTATION_ASSIGNMENT_REVISION: str(revision)} if pod in nudged else {}
+        for pod in sorted({*write.nudges, *write.fits}):
+            annotations = {}
+            if pod in write.nudges:
+                annotations[names.ANNOTATION_ASSIGNMENT_REVISION] = write.nudges[pod]
             if pod in write.fits:
                 annotations[names.ANNOTATION_FITS] = str(write.fits[pod])
             patch = {"metadata": {"annotations": annotations}}
@@ -182,14 +182,6 @@ class Applier:
         self._cache.put(BUDGETS, await self._api.apply(BUDGETS, budget))
         logger.info("group %s/%s: PodDisruptionBudget %s applied", *group, budget["metadata"]["name"])
         return None
-
-    def _revision(self, group: ObjectKey, write: WorkerWrite) -> int | None:
-        if write.assignment is not None:
-            return write.assignment.revision
-        objects = self._cache.workers(group).get(write.worker)
-        if objects is None or objects.secret is None or objects.secret.assignment is None:
-            return None
-        return objects.secret.assignment.revision
 
     async def _delete_worker(self, group: ObjectKey, worker: str) -> Failure | None:
         """Deletes what is left of a worker: what makes pods first, the record of what they watch last."""

@@ -14,6 +14,7 @@ from camera_api.category import CameraCategorySpec, DecodePolicy
 from camera_api.quantities import parse_duration
 from camera_operator.decide.model import CameraView, Observed, WorkerView
 from camera_operator.decide.tasks import effective_tasks
+from camera_operator.specs.names import parse_nudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,6 @@ def _revision_after_loss(worker: WorkerView, observed: Observed) -> int:
 
     Revisions rise by one per write, so the seconds since 1970 are out of their reach.
     """
-    nudged = (pod.revision_annotation for pod in worker.pods)
-    known = [int(text) for text in nudged if text.isascii() and text.isdigit()]
-    return max(int(observed.now.timestamp()), worker.acknowledged_revision + 1, *(number + 1 for number in known))
+    nudged = (parse_nudge(pod.revision_annotation) for pod in worker.pods)
+    known = [nudge[0] + 1 for nudge in nudged if nudge is not None]
+    return max(int(observed.now.timestamp()), worker.acknowledged_revision + 1, *known)

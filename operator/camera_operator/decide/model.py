@@ -145,7 +145,7 @@ class PodView:
     address: str  #: pod IP; empty: none yet
     ready: bool
     terminating: bool
-    revision_annotation: str  #: assignment revision that the pod was last nudged for; empty: none
+    revision_annotation: str  #: what the pod was last nudged for, see ``names.parse_nudge``; empty: nothing
     template: str = ""  #: annotation with the hash of the template that it was made from, sizes apart
     requests: Resources | None = None  #: of its specification; None: not known
     allocated: Resources | None = None  #: what kubelet has granted; None: not known
@@ -231,7 +231,7 @@ class WorkerWrite:
     secret: Mapping[str, Any] | None = field(default=None, repr=False)  #: manifest; holds credentials
     service: Mapping[str, Any] | None = None
     stateful_set: Mapping[str, Any] | None = None
-    nudge_pods: tuple[str, ...] = ()  #: pods whose annotation is patched, so that kubelet delivers the Secret at once
+    nudges: Mapping[str, str] = field(default_factory=dict)  #: annotation by pod, for kubelet to deliver the Secret
     fits: Mapping[str, int] = field(default_factory=dict)  #: by pod: see ``PodView.fits``
     resizes: tuple[PodResize, ...] = ()
     replacements: tuple[PodReplacement, ...] = ()

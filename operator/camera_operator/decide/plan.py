@@ -5,7 +5,7 @@ from typing import Any
 
 from camera_api.assignment import Role
 from camera_api.health import Verdict
-from camera_operator.decide import status
+from camera_operator.decide import nudges, status
 from camera_operator.decide.acceptance import reject
 from camera_operator.decide.assignments import Relay, Terms, relay
 from camera_operator.decide.failover import may_fail_over
@@ -163,6 +163,10 @@ def _look_again_after(
         for worker in observed.workers
         if may_fail_over(worker, observed.group) and watches[worker.name].silent_for < settings.failover_after
     )
+    for worker in observed.workers:
+        again = nudges.look_again_after(worker, observed.monotonic_now)
+        if again is not None:
+            waits.append(again)
     if any(health.verdict is Verdict.CONNECTING for health in observed.health.values()):
         waits.append(settings.worker_lost_after)
     if not steps.waiting.keys().isdisjoint(observed.held_elsewhere):

@@ -15,6 +15,7 @@ from camera_operator.decide.model import (
     WorkerView,
     WorkerWrite,
 )
+from camera_operator.decide.nudges import nudges
 from camera_operator.decide.releases import in_force, next_record
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.decide.sizing import Load, carries, differs, requests, room, sizing_of, template_size
@@ -101,7 +102,9 @@ class WriteBuilder:
         stateful_set = None
         if is_needed:
             stateful_set = self._stateful_set(name, worker, load, working if may_replace else None, is_known=is_known)
-        nudge = _pods_to_nudge(worker, revision, is_new=assignment is not None) if worker is not None else ()
+        nudged: Mapping[str, str] = {}
+        if worker is not None:
+            nudged = nudges(worker, revision, self._observed.monotonic_now, is_new=assignment is not None)
         replacements = self._replacements(name, worker) if worker is not None and is_needed and may_replace else ()
         replaced = {replacement.pod for replacement in replacements}
         going_on = [pod for pod in worker.pods if pod.name not in replaced] if worker is not None else []
@@ -109,7 +112,7 @@ class WriteBuilder:
         # A worker that this operator has not heard yet may have cameras that cost less than they seem to.
         is_heard = worker is not None and worker.acknowledged_revision > 0
         resizes = self._resizes(going_on, load, fits, is_known) if is_needed and is_heard else ()
-        if not (assignment or service or stateful_set or nudge or fits or resizes or replacements):
+        if not (assignment or service or stateful_set or nudged or fits or resizes or replacements):
             return None
         secret = None
         if assignment is not None:
@@ -129,7 +132,7 @@ class WriteBuilder:
             secret=secret,
             service=service,
             stateful_set=stateful_set,
-            nudge_pods=nudge,
+            nudges=nudged,
             fits=fits,
             resizes=resizes,
             replacements=replacements,
@@ -259,17 +262,6 @@ def _record(worker: WorkerView | None, cameras: Sequence[AssignedCamera], revisi
     before = worker.assignment.cameras if worker.assignment is not None else ()
     released = [camera.name for camera in before if camera.name not in staying]
     return next_record(worker, released=released, staying=staying, revision=revision)
-
-
-def _pods_to_nudge(worker: WorkerView, revision: int, *, is_new: bool) -> tuple[str, ...]:
-    """Pods that kubelet has to be told of a new Secret for.
-
-    A pod that has reported an older revision was missed by an earlier pass. One that has not reported yet was given
-    the Secret as it is when it started.
-    """
-    if not is_new and not 0 < worker.acknowledged_revision < revision:
-        return ()
-    return tuple(pod.name for pod in worker.pods if not pod.terminating and pod.revision_annotation != str(revision))
 
 
 def _reason(

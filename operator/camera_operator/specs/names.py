@@ -88,6 +88,17 @@ def parse_released(text: str | None) -> Mapping[str, int] | None:
     return value
 
 
+def format_nudge(revision: int, attempt: int) -> str:
+    """Text of ``ANNOTATION_ASSIGNMENT_REVISION``: the revision, and how often the pod was nudged again for it."""
+    return f"{revision}+{attempt}" if attempt else str(revision)
+
+
+def parse_nudge(text: str) -> tuple[int, int] | None:
+    """Reads ``ANNOTATION_ASSIGNMENT_REVISION``: revision and attempt; None: it is not there, or garbled."""
+    match = re.fullmatch(r"([0-9]+)(?:\+([0-9]+))?", text, re.ASCII)
+    return (int(match[1]), int(match[2] or 0)) if match is not None else None
+
+
 def budget_name(group: str, role: Role) -> str:
     """Name of the PodDisruptionBudget of a group's workers of one role."""
     return f"{group}-{role.value}"

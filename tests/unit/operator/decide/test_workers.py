@@ -142,7 +142,7 @@ def test_adding_a_camera_writes_one_secret_and_nudges_its_pod() -> None:
     assert write.worker == "lobby-ingest-1"
     assert camera_names(write) == ["camera-0003", "yard"]
     assert assignment_of(write).revision == 2
-    assert write.nudge_pods == ("lobby-ingest-1-pod-2",)
+    assert write.nudges == {"lobby-ingest-1-pod-2": "2"}
     assert write.service is None
     assert write.replacements == ()
     assert write.reason == "1 camera added"
@@ -423,12 +423,12 @@ def test_a_pod_that_missed_a_revision_is_nudged_again() -> None:
     world = settled(1)
     world.add(camera("yard"))
     write = only_write(world.plan())
-    world.write(replace(write, nudge_pods=()))
+    world.write(replace(write, nudges={}))
     world.report()
 
     again = only_write(world.plan())
 
-    assert again.nudge_pods == ("lobby-ingest-0-pod-1",)
+    assert again.nudges == {"lobby-ingest-0-pod-1": "2"}
     assert again.secret is None
 
 
@@ -436,7 +436,7 @@ def test_a_pod_that_has_not_reported_is_not_nudged() -> None:
     silent = worker(0, holding(camera("door"), revision=5), running(), silent_for(1))
     plan = planned_for(observed(camera("door"), workers=(silent,)))
 
-    assert [write.nudge_pods for write in plan.writes] == [()]
+    assert [write.nudges for write in plan.writes] == [{}]
 
 
 def test_terminating_pods_and_those_that_were_told_are_not_nudged() -> None:
@@ -446,7 +446,40 @@ def test_terminating_pods_and_those_that_were_told_are_not_nudged() -> None:
     write = only_write(planned_for(observed(camera("door"), camera("gate"), workers=(lagging,))))
 
     assert assignment_of(write).revision == 6
-    assert write.nudge_pods == ("new",)
+    assert write.nudges == {"new": "6"}
+
+
+def test_a_pod_that_kubelet_gave_the_old_secret_is_nudged_again_ever_more_rarely() -> None:
+    """As after a restart of the API server, when kubelet hears of Secrets only later."""
+    world = settled(1)
+    world.add(camera("yard"))
+    told = [only_write(world.reconcile()).nudges["lobby-ingest-0-pod-1"]]
+
+    moments = []
+    for second in range(120):
+        world.elapsed += 1
+        world.report()
+        plan = world.reconcile()
+        if plan.writes:
+            moments.append(second)
+            told.append(only_write(plan).nudges["lobby-ingest-0-pod-1"])
+
+    assert told == ["2", "2+1", "2+2", "2+3"]
+    assert moments == pytest.approx([5, 15, 35], abs=1)
+    world.run_kubelet()
+    world.report()
+    world.settle()
+    assert world.plan().is_empty
+
+
+def test_time_is_asked_for_to_nudge_a_pod_again() -> None:
+    world = settled(1)
+    world.add(camera("yard"))
+    world.reconcile()
+    world.report()
+    world.reconcile()
+
+    assert world.plan().look_again_after == 5.0
 
 
 # Sizes

@@ -115,7 +115,9 @@ async def test_the_pod_is_told_right_after_the_secret(desk: Desk) -> None:
     await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
     desk.api.put(PODS, {**manifest("Pod"), "metadata": {**manifest("Pod")["metadata"], "name": "pod"}})
     desk.api.writes.clear()
-    update = write(assignment(2), desk.version(), stateful_set=manifest("StatefulSet"), nudge_pods=("pod", "gone"))
+    update = write(
+        assignment(2), desk.version(), stateful_set=manifest("StatefulSet"), nudges={"pod": "2", "gone": "2"}
+    )
     assert await desk.applier.apply(GROUP, Plan(writes=(update,))) == ()
     assert [(verb, kind) for verb, kind, _ in desk.api.writes] == [
         ("apply", "Secret"),
@@ -213,7 +215,7 @@ async def test_a_disruption_budget_is_applied_and_known(desk: Desk) -> None:
 async def test_a_nudge_alone_names_the_revision_that_stands(desk: Desk) -> None:
     await desk.applier.apply(GROUP, Plan(writes=(write(assignment(7)),)))
     desk.api.put(PODS, {**manifest("Pod"), "metadata": {**manifest("Pod")["metadata"], "name": "pod"}})
-    nudge = WorkerWrite(worker=WORKER, reason="the pod does not know", nudge_pods=("pod",))
+    nudge = WorkerWrite(worker=WORKER, reason="the pod does not know", nudges={"pod": "7"})
     await desk.applier.apply(GROUP, Plan(writes=(nudge,)))
     annotations = desk.api.objects(PODS)[0]["metadata"]["annotations"]
     assert annotations == {names.ANNOTATION_ASSIGNMENT_REVISION: "7"}

@@ -40,3 +40,10 @@ def test_a_garbled_record_is_no_record(text: str) -> None:
 )
 def test_the_size_is_a_number_or_unknown(text: str | None, expected: int | None) -> None:
     assert names.parse_count(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("8", (8, 0)), ("8+2", (8, 2)), ("", None), ("8+", None), ("x", None)])
+def test_a_nudge_is_read_back(text: str, expected: tuple[int, int] | None) -> None:
+    assert names.parse_nudge(text) == expected
+    if expected is not None:
+        assert names.format_nudge(*expected) == text
