@@ -7,6 +7,7 @@ or repeat them; sweeps, election, passes, status writes and health polls run as 
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,18 @@ class Life:
         now: wall clock.
         elects: whether it asks the Lease for permission to write; without, it believes to lead.
         resync: seconds between two regular sweeps of a kind.
+        image: of the workers.
     """
 
     def __init__(
-        self, gate: Gate, *, identity: str, now: Callable[[], datetime], elects: bool = True, resync: float = 600.0
+        self,
+        gate: Gate,
+        *,
+        identity: str,
+        now: Callable[[], datetime],
+        elects: bool = True,
+        resync: float = 600.0,
+        image: str = PLAN_SETTINGS.worker_image,
     ) -> None:
         clock = asyncio.get_running_loop().time
         api = gate.api
@@ -89,7 +98,7 @@ class Life:
                 self._health,
                 self._statuses,
                 moves=moves,
-                worker_image=PLAN_SETTINGS.worker_image,
+                worker_image=image,
                 clock=clock,
                 now=now,
             ),
@@ -99,7 +108,7 @@ class Life:
             events=EventRecorder(api, instance="test", require_leading=self._require_leading, clock=clock, now=now),
             health=self._health,
             metrics=Metrics(),
-            plan_settings=PLAN_SETTINGS,
+            plan_settings=replace(PLAN_SETTINGS, worker_image=image),
             is_leading=lambda: self.is_leading,
             clock=clock,
         )

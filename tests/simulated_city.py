@@ -21,7 +21,7 @@ from camera_operator.cluster_api import CAMERAS, GROUPS, LEASES, SECRETS, Resour
 from camera_operator.specs import names
 from fakes import FakeApi
 from gate import Call, Gate, Judge, pass_all
-from operator_life import Life
+from operator_life import PLAN_SETTINGS, Life
 from simulated_nodes import Nodes, read_assignment
 from users import PASSWORD, Users
 
@@ -86,10 +86,18 @@ class SimulatedCity(Users):
         delay: Callable[[Call], float] = lambda _call: 0.0,
         elects: bool = True,
         resync: float = 600.0,
+        image: str = PLAN_SETTINGS.worker_image,
     ) -> Life:
         """A further life of the operator."""
         gate = Gate(self.fake, judge=judge, delay=delay)
-        life = Life(gate, identity=f"operator-{len(self.lives)}", now=self.now, elects=elects, resync=resync)
+        life = Life(
+            gate,
+            identity=f"operator-{len(self.lives)}",
+            now=self.now,
+            elects=elects,
+            resync=resync,
+            image=image,
+        )
         self.lives.append(life)
         life.start()
         return life

@@ -66,12 +66,14 @@ class Nodes:
         processes: that run, by UID of their pod.
         faults: of the devices, by camera name.
         activity: number of things that were done.
+        broken_images: images whose pods never start.
     """
 
     def __init__(self, api: FakeApi, now: Callable[[], datetime], moved: Callable[[], None] = lambda: None) -> None:
         self.processes: dict[str, Process] = {}
         self.faults: dict[str, tuple[Fault, ...]] = {}
         self.activity = 0
+        self.broken_images: set[str] = set()
         self._api = api
         self._now = now
         self._moved = moved
@@ -152,6 +154,8 @@ class Nodes:
         if pod is None or pod["metadata"]["uid"] != uid or uid in self.processes:
             return
         if "deletionTimestamp" in pod["metadata"]:
+            return
+        if pod["spec"]["containers"][0]["image"] in self.broken_images:
             return
         assignment = self._read(_worker(pod))
         if assignment is None:

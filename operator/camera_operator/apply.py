@@ -13,7 +13,7 @@ from typing import Any
 from camera_operator.cache import Cache
 from camera_operator.cluster_api import BUDGETS, PODS, SECRETS, SERVICES, STATEFUL_SETS, ClusterApi, Resource
 from camera_operator.decide.model import ObjectKey, Plan, PodResize, WorkerWrite
-from camera_operator.errors import ConflictError, DeniedError, NotFoundError, OperatorError
+from camera_operator.errors import ConflictError, DeniedError, NotFoundError, OperatorError, UnavailableError
 from camera_operator.specs import names
 from camera_operator.specs.worker import CONTAINER_NAME
 
@@ -60,6 +60,8 @@ class Applier:
 
     async def apply(self, group: ObjectKey, plan: Plan) -> tuple[Failure, ...]:
         """Writes and deletes workers' objects; one worker's trouble does not hold up the others."""
+        # Before anything is awaited: the pass of another group must not plan without it.
+        self._cache.intents.begin(group, plan.writes)
         jobs = [
             *((write.worker, self._write_worker(group, write)) for write in plan.writes),
             *((worker, self._delete_worker(group, worker)) for worker in plan.deletions),
@@ -78,7 +80,7 @@ class Applier:
     async def _write_worker(self, group: ObjectKey, write: WorkerWrite) -> Failure | None:
         done = []
         if write.secret is not None:
-            await self._write_secret(group, write, write.secret)
+            await self._assign(group, write, write.secret)
             done.append(_describe_assignment(write))
         try:
             await self._write_rest(group, write, done)
@@ -86,6 +88,32 @@ class Applier:
             return Failure(write.worker, error, is_assigned=True)
         logger.info("group %s/%s: worker %s: %s (%s)", *group, write.worker, write.reason, ", ".join(done) or "nudged")
         return None
+
+    async def settle(self, group: ObjectKey) -> tuple[Failure, ...]:
+        """Looks at what writes without an answer have done, before the group is planned again."""
+        failures = []
+        for worker in self._cache.intents.open_questions(group):
+            try:
+                await self._look_again(group[0], worker)
+            except OperatorError as error:
+                failures.append(Failure(worker, error))
+            else:
+                self._cache.intents.answered(group, worker)
+        return tuple(failures)
+
+    async def _assign(self, group: ObjectKey, write: WorkerWrite, manifest: Mapping[str, Any]) -> None:
+        """Writes the Secret, and notes whether the outcome is known."""
+        is_known = False
+        try:
+            await self._require_vacated(group[0], write.vacated)
+            await self._write_secret(group, write, manifest)
+            is_known = True
+        except OperatorError as error:
+            is_known = not isinstance(error, UnavailableError)
+            raise
+        finally:
+            note = self._cache.intents.answered if is_known else self._cache.intents.unanswered
+            note(group, write.worker)
 
     async def _write_rest(self, group: ObjectKey, write: WorkerWrite, done: list[str]) -> None:
         """Everything but the assignment. ``done`` is told what was written, for the log."""
@@ -121,6 +149,24 @@ class Applier:
             raise
         self._cache.put(SECRETS, written)
         self._secret_applied(group)
+
+    async def _require_vacated(self, namespace: str, workers: Iterable[str]) -> None:
+        """Asks the API server whether anything of these workers runs, which no watch has told of.
+
+        A pod that is found goes into the cache, so that the next pass waits for it.
+
+        Raises:
+            ConflictError: something runs.
+        """
+        for worker in sorted(workers):
+            pod = names.pod_name(worker)
+            try:
+                found = await self._api.get(PODS, namespace, pod)
+            except NotFoundError:
+                continue
+            self._cache.put(PODS, found)
+            if self._cache.runs(namespace, worker):
+                raise ConflictError(f"get Pod {namespace}/{pod}", 0, "it runs, and no watch has told of it yet")
 
     async def _look_again(self, namespace: str, name: str) -> None:
         """Takes over what a conflict was about, so that the next pass does not run into it again."""
@@ -193,6 +239,8 @@ class Applier:
                 await self._delete(resource, group[0], worker, part.uid)
         if objects.secret is not None:
             secret = objects.secret
+            if not self._cache.runs(group[0], worker):
+                await self._require_vacated(group[0], [worker])
             await self._delete(SECRETS, group[0], worker, secret.uid, secret.resource_version)
         logger.info("group %s/%s: worker %s deleted", *group, worker)
         return None

@@ -26,6 +26,7 @@ from camera_operator.cluster_api import (
     Resource,
 )
 from camera_operator.decide.model import CameraView, CategoryView, GroupView, ObjectKey, SecretProblem
+from camera_operator.intents import Intents
 from camera_operator.specs import names
 from camera_operator.views import (
     BudgetView,
@@ -174,6 +175,7 @@ class Cache:
             for resource in CACHED
             for namespace in ((namespaces or (None,)) if resource.namespaced else (None,))
         )
+        self.intents = Intents()  #: what is about to be written
         self._unswept = set(self.scopes)
         self._cameras: _Table[CameraView] = _Table(self._camera_changed)
         self._groups: _Table[GroupView] = _Table(self._group_changed)
@@ -296,6 +298,12 @@ class Cache:
     def workers(self, group: ObjectKey) -> Mapping[str, WorkerObjects]:
         """What exists of the group's workers, by name."""
         return self._workers.get(group, {})
+
+    def runs(self, namespace: str, worker: str) -> bool:
+        """Whether a pod of the worker is on a node, as far as is known."""
+        parsed = names.parse_worker_name(worker)
+        objects = self.workers((namespace, parsed[0])).get(worker) if parsed is not None else None
+        return objects is not None and any(view.pod.node for view in objects.pods.values())
 
     # What concerns whom.
 

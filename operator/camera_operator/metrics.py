@@ -85,6 +85,12 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=self.registry,
         )
+        self.moves = Counter(
+            "camera_operator_moves",
+            "Cameras that were taken from a worker although it could go on: because its node has no room for more, so"
+            " that new workers share the load, or so that a worker can be saved.",
+            registry=self.registry,
+        )
         self.leader = Gauge(
             "camera_operator_leader", "1 while this process holds the Lease and writes, else 0.", registry=self.registry
         )

@@ -70,6 +70,7 @@ class Observer:
             workers=workers,
             health=self._camera_health(key[0], workers),
             held_elsewhere=self._held_elsewhere(key, cameras, workers),
+            unseen=self._unseen(key[0], cameras),
             budgets=self._cache.budgets(key),
             canaries_waiting=self._canaries_waiting(group),
             moves_allowed=self._moves.allowed(key, self._clock()),
@@ -98,7 +99,7 @@ class Observer:
         newcomers = {camera.name for camera in cameras} - own
         if not newcomers:
             return {}
-        return {
+        held = {
             name: holder
             for other in self._cache.groups_with_workers(key[0])
             if other != key
@@ -106,6 +107,12 @@ class Observer:
             for held, holder in may_hold(worker).items()
             for name in (newcomers if held == ANY_CAMERA else newcomers & {held})
         }
+        return held | self._cache.intents.holders(newcomers, but=key)
+
+    def _unseen(self, namespace: str, cameras: tuple[CameraView, ...]) -> frozenset[str]:
+        """Workers that the cameras' statuses name, of this group or another, and of which no pod is on a node."""
+        last = {camera.status.worker for camera in cameras} - {""}
+        return frozenset(name for name in last if not self._cache.runs(namespace, name))
 
     def _with_pending_status(self, camera: CameraView) -> CameraView:
         pending = self._statuses.camera_status(camera.key)

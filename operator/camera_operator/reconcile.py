@@ -128,6 +128,8 @@ class Reconciler:
             key: namespace and name.
             since: monotonic time of the first event that the pass answers.
         """
+        if unsettled := await self._applier.settle(key):
+            return unsettled
         observed = self._observer.observe(key)
         self._health.follow(key, self._cache.workers(key))
         if observed.group is None and not observed.cameras and not observed.workers:
@@ -138,6 +140,7 @@ class Reconciler:
         failures = await self._applier.apply(key, plan)
         if any(isinstance(failure.error, (NotLeadingError, ConflictError)) for failure in failures):
             return failures
+        self._metrics.moves.inc(plan.moves)
         if any(write.secret is not None for write in plan.writes) and not failures:
             self._metrics.assignment_latency.observe(self._clock() - since)
         self._statuses.put(key, plan.group_status, _without(plan.camera_statuses, failures))

@@ -236,9 +236,7 @@ class Measurement:
         done, used = time.monotonic(), operator.cpu_s()
         working = await watch.until(lambda: watch.in_state("Working") == number, "all cameras work", self._limit_s)
         self._row("all workers come up: time to start the pods", took, "s")
-        self._row(
-            "... last pod ready until all statuses Working", working - done, "s", "<= 25" if number <= 6_720 else ""
-        )
+        self._row("... last pod ready until all statuses Working", working - done, "s")
         self._row("... their rate, by that of bare applies", number / (working - done) / self._applies, "")
         self._row("... operator's processor time per camera", 1000 * (operator.cpu_s() - used) / number, "ms")
         await settled(self._api)

@@ -196,6 +196,8 @@ class Observed:
     monotonic_now: float  #: seconds: for ages
     #: Worker by camera name: cameras that workers of the namespace's other groups may still watch.
     held_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    #: Workers that had a camera of this group last, as its status says, and of which no pod is seen on any node.
+    unseen: frozenset[str] = frozenset()
     #: Fingerprint of the PodDisruptionBudget of each role that has one.
     budgets: Mapping[Role, str] = field(default_factory=dict)
     #: Canary groups, as namespace/name, whose workers do not all run the present image yet.
@@ -222,7 +224,10 @@ class PodReplacement:
 
 @dataclass(frozen=True, slots=True)
 class WorkerWrite:
-    """What is to be done about one worker, in this order: Secret, pod annotations, Service, StatefulSet, the rest."""
+    """What is to be done about one worker, in this order: Secret, pod annotations, Service, StatefulSet, the rest.
+
+    Nothing is done if the API server knows a pod of ``vacated`` to be on a node: the plan was made without it.
+    """
 
     worker: str
     reason: str  #: one sentence for the log
@@ -235,6 +240,7 @@ class WorkerWrite:
     fits: Mapping[str, int] = field(default_factory=dict)  #: by pod: see ``PodView.fits``
     resizes: tuple[PodResize, ...] = ()
     replacements: tuple[PodReplacement, ...] = ()
+    vacated: frozenset[str] = frozenset()  #: workers that may have had the new cameras, and of which no pod is seen
 
 
 @dataclass(frozen=True, slots=True)

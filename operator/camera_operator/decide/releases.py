@@ -45,6 +45,17 @@ def in_force(worker: WorkerView) -> frozenset[str]:
     return frozenset(name for name, revision in worker.released.items() if not has_acknowledged(worker, revision))
 
 
+def vacated_by(worker: WorkerView) -> frozenset[str]:
+    """Names of cameras that were taken from the worker and that it watches only if it runs unseen.
+
+    That it has no pod on a node is what the watch has told so far. Before another worker gets one of them, the API
+    server is asked: a watch can be late.
+    """
+    if not is_unscheduled(worker):
+        return frozenset()
+    return frozenset(name for name, revision in worker.released.items() if not has_acknowledged(worker, revision))
+
+
 def may_hold(worker: WorkerView) -> Mapping[str, str]:
     """Worker by camera name: everything that the worker may be watching at the moment."""
     assigned = worker.assignment.cameras if worker.assignment is not None else ()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from camera_api.assignment import AssignedCamera, Role
 from camera_api.health import CameraHealth, Verdict
@@ -14,7 +14,7 @@ from camera_operator.decide.failover import abandoned, unschedulable
 from camera_operator.decide.model import CameraView, GroupView, Observed, WorkerView, WorkerWrite
 from camera_operator.decide.moves import Departures, departures
 from camera_operator.decide.placement import Bin, Newcomer, Placement, place, surplus
-from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force
+from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force, vacated_by
 from camera_operator.decide.rollout import COMPLETE, Replica, Rollout, next_step
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.decide.sizing import NOTHING, ONE, Load, camera_load, sizing_of, total
@@ -157,7 +157,7 @@ class _Pass:
                 epoch=1 if each.name in self.abandoned else self.epoch,
             )
             if write is not None:
-                writes.append(write)
+                writes.append(replace(write, vacated=self._vacated(each.newcomers, each.name)))
             worker_of.update(dict.fromkeys(each.newcomers, each.name))
         written = {write.worker for write in writes}
         return WorkerSteps(
@@ -235,6 +235,16 @@ class _Pass:
             last = camera.status.worker if self.role is Role.INGEST else ""
             newcomers.append(Newcomer(name, last, held_by, self._load_of(camera), camera.site))
         return newcomers
+
+    def _vacated(self, newcomers: Iterable[str], target: str) -> frozenset[str]:
+        """Workers that may have had the newcomers before, and of which no pod is seen to run."""
+        names = frozenset(newcomers)
+        if not names:
+            return names
+        found = {worker.name for worker in self.workers if not names.isdisjoint(vacated_by(worker))}
+        if self.role is Role.INGEST:
+            found |= {self.cameras[name].status.worker for name in names} & self.observed.unseen
+        return frozenset(found - {target} - self.abandoned)
 
     def _paused_steps(self, kept: Kept) -> WorkerSteps:
         """Everything stays as it is, but no camera is watched against its owner's will."""

@@ -44,6 +44,11 @@ def worker_name(group: str, role: Role, ordinal: int) -> str:
     return f"{group}-{role.value}-{ordinal}"
 
 
+def pod_name(worker: str) -> str:
+    """Name of a worker's pod: the only one of its StatefulSet."""
+    return f"{worker}-0"
+
+
 def parse_worker_name(name: str) -> tuple[str, Role, int] | None:
     """Group, role and ordinal of a worker's name; None: it is none."""
     match = _WORKER.fullmatch(name)

@@ -14,7 +14,7 @@ import pytest
 from camera_operator.cluster_api import LEASES, WRITE_TIMEOUT
 from camera_operator.errors import ClusterError, UnavailableError
 from gate import Call, Ending
-from scenarios import SCENARIOS, Scenario
+from scenarios import SCENARIOS, Scenario, two_groups
 from simulated_city import SimulatedCity, differences, simulated_city
 from virtual_time import run
 
@@ -136,3 +136,21 @@ def test_a_leader_that_loses_the_lease_shares_no_camera_with_the_next_one(scenar
     expected = run(play(scenario, None, seed=0))
     end = run(play_with_a_deposed_leader(scenario, SCENARIOS.index(scenario)))
     assert differences(end, expected) == []
+
+
+async def change_the_group_during_the_first_assignment(pause: float) -> dict[str, Any]:
+    async with simulated_city() as city:
+        await two_groups(city)
+        await city.start_operator(delay=lambda call: 0.3 if call.kind == "Secret" else 0.0)
+        await city.quiet()
+        await city.add_camera("d", secret="login")
+        await asyncio.sleep(pause)
+        await city.add_camera("d", group="mall", secret="login")
+        await city.quiet()
+        return {name: [camera.name for camera in each.cameras] for name, each in city.assignments().items()}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.15, 0.25, 0.35])
+def test_a_camera_that_changes_its_group_during_its_assignment_is_not_given_away_twice(pause: float) -> None:
+    assignments = run(change_the_group_during_the_first_assignment(pause))
+    assert assignments["mall-ingest-0"] == ["d", "m"]

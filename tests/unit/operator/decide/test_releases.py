@@ -1,7 +1,7 @@
 """What a worker may still watch, and the record of it."""
 
 from builders import camera, having_released, heard, holding, pod, running, without_secret, without_stateful_set, worker
-from camera_operator.decide.releases import ANY_CAMERA, in_force, may_hold, next_record
+from camera_operator.decide.releases import ANY_CAMERA, in_force, may_hold, next_record, vacated_by
 
 DOOR = camera("door")
 
@@ -20,6 +20,13 @@ def test_after_a_restart_of_the_operator_a_release_is_in_force_until_the_worker_
 def test_without_pods_nothing_is_watched() -> None:
     assert in_force(worker(0, holding(revision=7), having_released(door=7))) == frozenset()
     assert in_force(worker(0, without_secret())) == frozenset()
+
+
+def test_what_a_worker_without_pods_was_to_let_go_is_vacated_not_acknowledged() -> None:
+    traits = (holding(revision=7), having_released(door=7, gate=5), heard(acknowledged=5))
+
+    assert vacated_by(worker(0, *traits)) == {"door"}
+    assert vacated_by(worker(0, *traits, running())) == frozenset()
 
 
 def test_a_terminating_pod_may_watch_on_whatever_its_successor_acknowledges() -> None:

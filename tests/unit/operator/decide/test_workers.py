@@ -30,6 +30,7 @@ from builders import (
     unusable,
     with_consent_for,
     with_secret,
+    with_status,
     without_secret,
     without_stateful_set,
     worker,
@@ -38,7 +39,15 @@ from camera_api.assignment import Assignment, Credentials
 from camera_api.camera import Lifecycle
 from camera_api.faults import Fault
 from camera_api.group import FailoverPolicy
-from camera_operator.decide.model import CameraView, Observed, Plan, Resources, SecretProblem, WorkerWrite
+from camera_operator.decide.model import (
+    CameraStatusView,
+    CameraView,
+    Observed,
+    Plan,
+    Resources,
+    SecretProblem,
+    WorkerWrite,
+)
 from camera_operator.decide.plan import make_plan
 from camera_operator.specs import names
 from world import World
@@ -344,6 +353,21 @@ def test_a_released_camera_goes_elsewhere_once_its_worker_has_let_go() -> None:
 
     changed = [write for write in plan.writes if write.assignment is not None]
     assert [(write.worker, camera_names(write)) for write in changed] == [("lobby-ingest-0", ["door", "hall", "yard"])]
+
+
+def test_the_api_server_is_asked_for_the_pods_of_the_workers_that_had_a_camera_before() -> None:
+    watched_before = with_status(CameraStatusView(worker="hall-ingest-0"))
+    world = World()
+    world.add(camera("door", watched_before))
+    world.add(camera("gate"))
+
+    def vacated(unseen: frozenset[str]) -> frozenset[str]:
+        plan = make_plan(replace(world.observe(), unseen=unseen), SETTINGS)
+        return plan.writes[0].vacated
+
+    assert vacated(frozenset({"hall-ingest-0", "hall-ingest-1"})) == {"hall-ingest-0"}
+    # Its pod is seen: it has let go, or the camera would be held elsewhere.
+    assert vacated(frozenset()) == frozenset()
 
 
 def test_a_camera_that_comes_from_another_group_waits_for_that_groups_worker() -> None:

@@ -287,6 +287,76 @@ async def test_a_worker_is_deleted_with_its_record_last(desk: Desk) -> None:
         assert desk.api.objects(resource) == []
 
 
+async def test_no_camera_is_assigned_while_a_pod_that_had_it_runs_unseen(desk: Desk) -> None:
+    plan = Plan(writes=(write(assignment(worker="shops-ingest-1"), vacated=frozenset({WORKER})),))
+    desk.api.put(PODS, pod_of_worker(names.pod_name(WORKER)))
+
+    failures = await desk.applier.apply(GROUP, plan)
+
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+    assert desk.api.writes == []
+    assert list(desk.cache.workers(GROUP)[WORKER].pods) == ["shops-ingest-0-0"]
+
+
+@pytest.mark.parametrize("left", [None, {"spec": {}}, {"status": {"phase": "Failed"}}], ids=str)
+async def test_a_camera_is_assigned_when_nothing_of_its_last_worker_runs(desk: Desk, left: Object | None) -> None:
+    if left is not None:
+        desk.api.put(PODS, {**pod_of_worker(names.pod_name(WORKER)), **left})
+    plan = Plan(writes=(write(assignment(worker="shops-ingest-1"), vacated=frozenset({WORKER})),))
+
+    assert await desk.applier.apply(GROUP, plan) == ()
+    assert desk.api.writes == [("create", "Secret", "shops-ingest-1")]
+
+
+async def test_what_a_write_without_an_answer_has_done_is_looked_at_before_the_next_pass(desk: Desk) -> None:
+    def lose(verb: str, _kind: str, _name: str) -> ClusterError | None:
+        return UnavailableError("create Secret", 0, "no answer within 5 s") if verb == "create" else None
+
+    succeed, desk.api.fail = desk.api.fail, lose
+    await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+    assert desk.cache.intents.holders(["a"], but=("city", "mall")) == {"a": WORKER}
+
+    desk.api.fail = succeed
+    desk.api.put(SECRETS, secret(assignment()))  # it was carried out after all
+    assert await desk.applier.settle(GROUP) == ()
+
+    assert desk.cache.intents.open_questions(GROUP) == []
+    found = desk.cache.workers(GROUP)[WORKER].secret
+    assert found is not None
+    assert found.assignment == assignment()
+
+
+async def test_a_group_is_not_planned_again_while_nobody_says_what_a_write_has_done(desk: Desk) -> None:
+    def fail(verb: str, _kind: str, _name: str) -> ClusterError:
+        return UnavailableError(f"{verb} Secret", 503, "ServiceUnavailable")
+
+    desk.api.fail = fail
+    await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+
+    assert [failure.worker for failure in await desk.applier.settle(GROUP)] == [WORKER]
+    assert desk.cache.intents.open_questions(GROUP) == [WORKER]
+
+
+async def test_a_refused_write_gives_nothing_away(desk: Desk) -> None:
+    def refuse(verb: str, _kind: str, _name: str) -> ClusterError:
+        return DeniedError(f"{verb} Secret", 403, "Forbidden")
+
+    desk.api.fail = refuse
+    await desk.applier.apply(GROUP, Plan(writes=(write(assignment()),)))
+
+    assert desk.cache.intents.holders(["a"], but=("city", "mall")) == {}
+
+
+async def test_a_worker_s_record_is_kept_while_its_pod_runs_unseen(desk: Desk) -> None:
+    await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
+    desk.api.put(PODS, pod_of_worker(names.pod_name(WORKER)))
+
+    failures = await desk.applier.apply(GROUP, Plan(deletions=(WORKER,)))
+
+    assert [type(failure.error) for failure in failures] == [ConflictError]
+    assert len(desk.api.objects(SECRETS)) == 1
+
+
 async def test_deleting_what_is_gone_already_is_no_error(desk: Desk) -> None:
     await desk.applier.apply(GROUP, Plan(writes=(whole(assignment()),)))
     for resource in (STATEFUL_SETS, SERVICES, SECRETS):
