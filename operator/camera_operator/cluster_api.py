@@ -175,6 +175,13 @@ class Request:
         """Whether it changes something."""
         return self.method != "GET"
 
+    @property
+    def url(self) -> str:
+        """Path and query. The API server gives a write up when its sender does, or it might be carried out later."""
+        limit = (("timeout", f"{self.timeout:g}s"),) if self.is_write else ()
+        query = urlencode((*self.query, *limit))
+        return f"{self.path}?{query}" if query else self.path
+
 
 def _what(verb: str, resource: Resource, namespace: str | None, name: str = "") -> str:
     where = "/".join(part for part in (namespace, name) if part) or "in all namespaces"
@@ -475,12 +482,11 @@ class KubernetesApi:
             self._count_write(request.kind, request.verb)
         headers = {"Accept": "application/json", "Content-Type": request.content_type, "User-Agent": self._user_agent}
         await self._client.update_params_for_auth(headers, None, ["BearerToken"], request.path, request.method, None)
-        query = f"?{urlencode(request.query)}" if request.query else ""
         try:
             async with asyncio.timeout(request.timeout):
                 response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
                     request.method,
-                    self._client.configuration.host + request.path + query,
+                    self._client.configuration.host + request.url,
                     headers=headers,
                     body=request.body,
                     _request_timeout=aiohttp.ClientTimeout(total=request.timeout),

@@ -7,8 +7,8 @@ the ``kubernetes`` package is not used: it compares wall clocks, dies of a netwo
 whether a renewal is overdue.
 
 A process that loses the Lease stops writing at once and goes on as a standby, its cache warm. It counts as leading
-only until 7 s after it *began* the last successful renewal, and a write takes 5 s at most, so that its last write has
-ended before anybody may take over after 12 s.
+only until 7 s after it *began* the last successful renewal, and a write takes 5 s at most, on the API server as well
+(``cluster_api.Request.url``), so that its last write has ended before anybody may take over after 12 s.
 
 That is what keeps two processes from giving one camera to two workers. The resourceVersions of the Secrets keep them
 from undoing each other's writes; two leaders who write *different* Secrets they would not keep apart.

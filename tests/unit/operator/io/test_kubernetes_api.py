@@ -254,6 +254,13 @@ def test_paths_are_those_of_the_api() -> None:
     assert STATEFUL_SETS.path("city") == "/apis/apps/v1/namespaces/city/statefulsets"
 
 
+async def test_the_api_server_gives_a_write_up_when_its_sender_does(api: KubernetesApi, server: Server) -> None:
+    server.answer = lambda _request: web.json_response(SECRET)
+    await api.apply(SECRETS, SECRET)
+    await api.get(SECRETS, "city", "login")
+    assert [request.query.get("timeout") for request in server.requests] == ["5s", None]
+
+
 def test_requests_carry_their_preconditions() -> None:
     applied = apply_request(SECRETS, SECRET, manager="m")
     assert applied.query == (("fieldManager", "m"), ("force", "true"))
