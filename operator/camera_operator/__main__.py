@@ -1,4 +1,4 @@
-"""``camera-operator``: wires the parts together, and nothing else."""
+"""``camera-operator``: the command line, and the process with its signals, endpoints and tasks."""
 
 import argparse
 import asyncio
@@ -8,32 +8,21 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import prometheus_client
 
 from camera_operator import logs, report
 from camera_operator import settings as settings_module
-from camera_operator.apply import Applier
+from camera_operator.assembly import Assembly
 from camera_operator.cache import Cache
 from camera_operator.cluster_api import KubernetesApi, load_configuration
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.endpoints import Endpoints
 from camera_operator.errors import OperatorError, SettingsError, TaskDiedError
-from camera_operator.events import EventRecorder
-from camera_operator.health_poller import HealthPoller
-from camera_operator.leader import Leader
 from camera_operator.metrics import Metrics
-from camera_operator.move_budget import MoveBudget
-from camera_operator.observe import Observer
-from camera_operator.reconcile import Reconciler
 from camera_operator.settings import Settings
-from camera_operator.status import StatusWriter
-from camera_operator.watch import Watcher, wait_for_kinds
-from camera_operator.work_queue import WorkQueue
-
-if TYPE_CHECKING:
-    from camera_operator.decide.model import ObjectKey
+from camera_operator.watch import wait_for_kinds
 
 logger = logging.getLogger("camera_operator")
 
@@ -50,7 +39,7 @@ def release() -> str:
 
 
 class Operator:
-    """All parts of the process.
+    """The process: starts the parts, watches over them, stops them in order.
 
     Args:
         settings: what it was started with.
@@ -60,12 +49,8 @@ class Operator:
         self._settings = settings
         self.metrics = Metrics()
         self.cache = Cache(settings.watch_namespaces)
-        self._queue: WorkQueue[ObjectKey] = WorkQueue()
-        self._synced = asyncio.Event()
         self._stop = asyncio.Event()
         self._tasks: dict[asyncio.Task[Any], str] = {}
-        self._began_to_lead: list[Callable[[], None]] = []
-        self._ceased_to_lead: list[Callable[[], None]] = []
         self.endpoints = Endpoints(self.metrics.registry, unhealthy=self._unhealthy, unready=self._unready)
 
     async def run(self) -> None:
@@ -93,83 +78,29 @@ class Operator:
         self._stop.set()
 
     async def _serve(self, api: KubernetesApi, configuration: Any) -> None:
-        settings, cache, queue = self._settings, self.cache, self._queue
-        leader = Leader(
+        parts = Assembly(
             api,
-            namespace=settings.namespace,
-            name=settings.lease_name,
-            identity=settings.pod_name,
-            on_change=self._leadership_changed,
-        )
-        statuses = StatusWriter(
-            api,
-            cache,
-            rate=settings.status_writes_per_second,
-            burst=settings.status_write_burst,
-            require_leading=leader.require,
-            changed=queue.add,
-        )
-        health = HealthPoller(
-            cache, changed=queue.add, count=lambda result: self.metrics.health_polls.labels(result).inc()
-        )
-        moves = MoveBudget(settings.moves_per_hour)
-        events = EventRecorder(api, instance=settings.pod_name, require_leading=leader.require)
-        reconciler = Reconciler(
-            cache=cache,
-            queue=queue,
-            observer=Observer(cache, health, statuses, moves=moves, worker_image=settings.worker_image),
-            applier=Applier(api, cache, require_leading=leader.require),
-            statuses=statuses,
-            moves=moves,
-            events=events,
-            health=health,
-            metrics=self.metrics,
-            plan_settings=plan_settings(settings, resizes_pods=await api.can_resize_pods()),
-            is_leading=lambda: leader.is_leading,
-        )
-        watcher = Watcher(
             configuration,
-            api,
-            cache,
-            changed=queue.add,
-            synced=self._synced.set,
-            namespaces=settings.watch_namespaces,
-            resync=settings.resync_seconds,
+            cache=self.cache,
+            settings=self._settings,
+            plan_settings=plan_settings(self._settings, resizes_pods=await api.can_resize_pods()),
+            metrics=self.metrics,
         )
-        self.metrics.watch_depth(lambda: len(queue), lambda: len(statuses))
-        self._began_to_lead.append(reconciler.start_over)
-        self._ceased_to_lead += [statuses.drop_all, events.drop_all, health.pause, self.metrics.forget_groups]
-        for task in await watcher.start():
+        for task in await parts.watcher.start():
             self._tasks[task] = f"kopf: {task.get_name()}"
         # kopf takes the signals for itself when it starts.
         self._handle_signals()
-        self._start("sweeps", watcher.sweep_for_ever())
-        self._start("health polls", health.run())
-        self._start("events", events.run())
-        self._start("election", self._elect(leader))
-        writing = [
-            self._start("status writes", statuses.run()),
-            self._start("reconciliation", reconciler.run(settings.reconcile_concurrency)),
-        ]
+        for name, run in parts.listening.items():
+            self._start(name, run())
+        writing = [self._start(name, run()) for name, run in parts.writing.items()]
         try:
             await self._supervise()
         finally:
-            queue.close()
-            statuses.close()
+            parts.close()
             await asyncio.wait(writing, timeout=_STOP_GRACE)
-            await leader.release()
+            await parts.leader.release()
             await self._cancel_all()
-            await watcher.stop()
-
-    async def _elect(self, leader: Leader) -> None:
-        # A process whose cache is not complete could only hold the Lease, not use it.
-        await self._synced.wait()
-        await leader.run()
-
-    def _leadership_changed(self, leading: bool) -> None:
-        self.metrics.leader.set(leading)
-        for told in self._began_to_lead if leading else self._ceased_to_lead:
-            told()
+            await parts.watcher.stop()
 
     def _start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine, name=name)
