@@ -1,20 +1,24 @@
-"""The operator against a real API server without nodes: how fast it is, how calm, how small.
+"""The operator on a real control plane with nodes that are played: how fast it is, how calm, how small.
 
-Starts etcd, kube-apiserver and an operator; pods are objects only, and this process answers the workers' health polls.
+Starts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and an operator. The pods of the operator's
+StatefulSets are made and bound by these, and KWOK plays their nodes; only the workers' health polls, which no such node
+can answer, are answered by this process. All share the machine's cores, as they do where the goals were set.
+
 For each size of the fleet it measures, in this order,
 
 * all cameras created at once: until every one is assigned and all workers are applied, until every one has a status;
-* all workers come up and report: until every camera's status is Working;
+* all workers come up and report (their pods were bound before, and start now): until every camera's status is Working;
 * one camera's URL changed, many times: until the worker's Secret is applied, as a watching client sees it;
-* the writes over a minute of idleness, by the API server's own count, without the Lease;
+* the operator's writes over a minute of idleness, without its Lease;
 * a restart: until the operator leads, its writes, and the cameras it has moved;
 * 1 % of the cameras replaced by others: how many of the others have moved;
 * the outage of a site: until the group's status is right, until all cameras' statuses are written;
 * the leader killed: until the standby has written, and whether it had to list again;
 * memory.
 
-The rates at which this API server creates ConfigMaps and applies statuses for a bare client, measured in the same run,
-tell a slow machine from a slow operator.
+Writes and lists are the operator's alone, by the API server's own count, whatever became of them: ``fleet_requests``
+tells how those of the others are kept apart. The rates at which this API server creates ConfigMaps and applies statuses
+for a bare client, measured in the same run, tell a slow machine from a slow operator.
 
 Prints a table; ``--output json`` the same as JSON.
 """
@@ -49,22 +53,21 @@ from bench.fleet import (  # noqa: E402
     group_name,
     in_parallel,
     prepare,
-    requests,
-    requests_during,
-    settled,
     statuses_per_second,
 )
+from bench.fleet_kwok import Kwok  # noqa: E402
 from bench.fleet_nodes import FleetNodes  # noqa: E402
+from bench.fleet_requests import lists, prepare_operator, settled, writes, writes_during  # noqa: E402
 from bench.fleet_watch import FleetWatch  # noqa: E402
 from camera_api.faults import Fault  # noqa: E402
 from camera_operator.cluster_api import CAMERAS, KubernetesApi, load_configuration  # noqa: E402
-from local_cluster import Cluster  # noqa: E402
+from local_cluster import Cluster, build  # noqa: E402
+from local_cluster.progress import Reporter  # noqa: E402
 
 #: Cameras and groups of the fleets that are measured.
 SMALL, CITY, HUGE = (300, 1), (6_720, 13), (100_000, 100)
 #: Cameras of a site that fails.
 SITE = 1_000
-_LISTS = frozenset({"LIST"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +85,19 @@ class Operator:
     """An operator process with a metrics port of its own.
 
     Args:
-        cluster: that it serves.
+        kubeconfig: its access to the cluster.
         port: of its endpoints.
         log: file of its log lines.
     """
 
-    def __init__(self, cluster: Cluster, port: int, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, port: int, log: Path) -> None:
         self.port = port
         self.began = time.monotonic()
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "camera_operator", "run", "--worker-image", "camera-worker:bench"),
-                    *("--kubeconfig", str(cluster.kubeconfig), "--http-port", str(port), "--namespace", "default"),
+                    *("--kubeconfig", str(kubeconfig), "--http-port", str(port), "--namespace", "default"),
                 ],
                 stdout=output,
                 stderr=output,
@@ -150,10 +153,11 @@ class Operator:
 
 
 class Measurement:
-    """One fleet on an API server of its own.
+    """One fleet on a control plane of its own.
 
     Args:
-        cluster: the API server, without any fleet.
+        kubeconfig: the operator's access to the control plane, which has no fleet yet.
+        kwok: the nodes.
         api: for the users' writes.
         watch: what the operator makes of them.
         cameras: number of them.
@@ -162,16 +166,24 @@ class Measurement:
     """
 
     def __init__(
-        self, cluster: Cluster, api: KubernetesApi, watch: FleetWatch, *, cameras: int, groups: int, log: Path
+        self,
+        kubeconfig: Path,
+        kwok: Kwok,
+        api: KubernetesApi,
+        watch: FleetWatch,
+        *,
+        cameras: int,
+        groups: int,
+        log: Path,
     ) -> None:
         self.rows: list[Row] = []
-        self._cluster = cluster
+        self._kubeconfig = kubeconfig
         self._api = api
         self._watch = watch
         self._cameras = cameras
         self._groups = groups
         self._log = log
-        self._nodes = FleetNodes(watch)
+        self._nodes = FleetNodes(kwok, watch)
         self._creates = self._applies = 0.0
         self._operators: list[Operator] = []
         # Seconds that all cameras may take for something that is done for each.
@@ -184,6 +196,7 @@ class Measurement:
         self._row("yardstick: ConfigMaps created", self._creates, "1/s")
         self._row("yardstick: statuses of cameras applied", self._applies, "1/s")
         try:
+            await self._nodes.start(self._api)
             operator = self._start_operator()
             await operator.leads()
             await self._create(operator)
@@ -207,7 +220,7 @@ class Measurement:
         sys.stderr.write(f"{describe(row)}\n")
 
     def _start_operator(self) -> Operator:
-        operator = Operator(self._cluster, 18480 + len(self._operators), self._log)
+        operator = Operator(self._kubeconfig, 18480 + len(self._operators), self._log)
         self._operators.append(operator)
         return operator
 
@@ -231,8 +244,7 @@ class Measurement:
         """Pods start and report."""
         number, watch = self._cameras, self._watch
         await settled(self._api)
-        await self._nodes.start(self._api)
-        took = await self._nodes.start_pods(self._api)
+        took = await self._nodes.start_pods(self._limit_s)
         done, used = time.monotonic(), operator.cpu_s()
         working = await watch.until(lambda: watch.in_state("Working") == number, "all cameras work", self._limit_s)
         self._row("all workers come up: time to start the pods", took, "s")
@@ -271,7 +283,7 @@ class Measurement:
         """Writes while nothing changes but the answers of the workers."""
         # Kubernetes Events tell of what has happened up to a minute late.
         await settled(self._api, quiet_s=62.0)
-        idle = await requests_during(self._api, asyncio.sleep(idle_s))
+        idle = await writes_during(self._api, asyncio.sleep(idle_s))
         for resource, count in sorted(idle.items()):
             sys.stderr.write(f"idle write: {resource} {count}\n")
         self._row(f"idle for {idle_s:.0f} s: writes besides the Lease", sum(idle.values()), "", "0")
@@ -286,7 +298,7 @@ class Measurement:
             self._row("restart: start until leading", await operator.leads(), "s", goal)
             await settled(self._api)
 
-        written = await requests_during(self._api, lead())
+        written = await writes_during(self._api, lead())
         passes = await operator.metric("camera_operator_reconcile_duration_seconds_count")
         spent = await operator.metric("camera_operator_reconcile_duration_seconds_sum")
         self._row("... writes besides the Lease", sum(written.values()), "", "0")
@@ -330,7 +342,7 @@ class Measurement:
         for name in site:
             group = group_name(int(name.removeprefix("camera-")) % self._groups)
             groups[group] = groups.get(group, 0) + 1
-        before = await requests(self._api)
+        before = await writes(self._api)
         self._nodes.report(set(site), Fault.UNREACHABLE)
         began = time.monotonic()
 
@@ -343,7 +355,7 @@ class Measurement:
         self._row(f"site of {size} cameras fails: until {len(groups)} groups are right", right - began, "s", "<= 5")
         self._row("... until all statuses written", drained - began, "s", f"<= {3 + size / 300:.1f}")
         await settled(self._api)
-        after = await requests(self._api)
+        after = await writes(self._api)
         written = sum(after.values()) - sum(before.values())
         self._row("... writes per camera", written / size, "", "<= 1.05")
         self._nodes.report(set(site), None)
@@ -358,7 +370,7 @@ class Measurement:
         standby = self._start_operator()
         await standby.is_warm()
         await settled(self._api)
-        listed = await requests(self._api, _LISTS)
+        listed = await lists(self._api)
         url = "rtsp://192.0.2.1:554/after-the-leader-"
         seen = self._watch.mark(url)
         leader.stop(signal.SIGKILL)
@@ -367,8 +379,8 @@ class Measurement:
         await self._api.merge_patch(CAMERAS, NAMESPACE, name, {"spec": {"source": {"rtsp": {"url": url}}}})
         async with asyncio.timeout(60):
             self._row("leader killed: until the standby has written", await seen - began, "s", "<= 15")
-        lists = await requests(self._api, _LISTS)
-        again = sum(lists.get(each, 0) - listed.get(each, 0) for each in ("cameras", "secrets", "pods"))
+        relisted = await lists(self._api)
+        again = sum(relisted.get(each, 0) - listed.get(each, 0) for each in ("cameras", "secrets", "pods"))
         self._row("... lists of cameras, Secrets and pods", again, "", "0")
 
 
@@ -388,16 +400,19 @@ def render(rows: Sequence[Row]) -> str:
     return "\n".join([title, *map(describe, rows)]) + "\n"
 
 
-async def measure(cameras: int, groups: int, changes: int, idle_s: float, log: Path) -> list[Row]:
+async def measure(cameras: int, groups: int, *, changes: int, idle_s: float, log: Path, kwok: Path) -> list[Row]:
     """One fleet on a control plane that is made for it."""
-    cluster = Cluster.up(profile="control-plane", name=f"bench-{os.getpid()}")
+    cluster = Cluster.up(profile="workloads", name=f"bench-{os.getpid()}")
     try:
         configuration = await load_configuration(str(cluster.kubeconfig))
         api = KubernetesApi(configuration)
         try:
             await prepare(cluster, api, groups)
+            kubeconfig = prepare_operator(cluster, cluster.paths.config)
             async with FleetWatch(configuration) as watch:
-                measurement = Measurement(cluster, api, watch, cameras=cameras, groups=groups, log=log)
+                measurement = Measurement(
+                    kubeconfig, Kwok(kwok, cluster), api, watch, cameras=cameras, groups=groups, log=log
+                )
                 await measurement.run(changes, idle_s)
         finally:
             await api.close()
@@ -408,7 +423,9 @@ async def measure(cameras: int, groups: int, changes: int, idle_s: float, log: P
 
 def main() -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(description="Measure the operator against a real API server without nodes.")
+    parser = argparse.ArgumentParser(
+        description="Measure the operator on a real control plane with nodes that are played."
+    )
     parser.add_argument("--cameras", type=int, help="measure one fleet of this size only")
     parser.add_argument("--groups", type=int, default=1, help="groups of that fleet (default %(default)s)")
     parser.add_argument("--huge", action="store_true", help="100,000 cameras, too: half an hour and 8 GB more")
@@ -422,10 +439,13 @@ def main() -> int:
     fleets = (
         [(options.cameras, options.groups)] if options.cameras else [SMALL, CITY, *([HUGE] if options.huge else [])]
     )
+    kwok = build.ensure_kwok(Reporter())
     sys.stderr.write(f"load before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores\n")
     rows: list[Row] = []
     for cameras, groups in fleets:
-        rows += asyncio.run(measure(cameras, groups, options.changes, options.idle, options.log))
+        rows += asyncio.run(
+            measure(cameras, groups, changes=options.changes, idle_s=options.idle, log=options.log, kwok=kwok)
+        )
     sys.stdout.write(
         json.dumps([asdict(row) for row in rows], indent=2) + "\n" if options.output == "json" else render(rows)
     )

@@ -1,7 +1,6 @@
-"""A fleet of cameras on a real API server without nodes: its objects, and what the API server has been asked."""
+"""A fleet of cameras on a real API server: its objects, and how fast that server is for anybody."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 #: Connections that make objects at the same time.
 CREATORS = 16
-_WRITE_VERBS = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"})
-_REQUESTS = re.compile(r"^apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
 
 Object = dict[str, Any]
 
@@ -83,10 +80,6 @@ async def prepare(cluster: Cluster, api: KubernetesApi, groups: int) -> None:
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     for name in (NAMESPACE,):
         await api.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    # Made by a controller in a whole cluster; pods cannot be created without it.
-    account = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-    metadata = {"namespace": NAMESPACE, "name": "default"}
-    await api.apply(account, {"apiVersion": "v1", "kind": account.kind, "metadata": metadata})
     category = {"apiVersion": CATEGORIES.api_version, "kind": CATEGORIES.kind, "metadata": {"name": CATEGORY}}
     await api.create(CATEGORIES, {**category, "spec": {}})
     group = {"apiVersion": GROUPS.api_version, "kind": GROUPS.kind}
@@ -135,42 +128,3 @@ async def statuses_per_second(api: KubernetesApi, number: int = 500) -> float:
         api.delete(CAMERAS, NAMESPACE, each["metadata"]["name"], uid=each["metadata"]["uid"]) for each in found
     )
     return number / took
-
-
-async def requests(api: KubernetesApi, verbs: frozenset[str] = _WRITE_VERBS) -> dict[str, int]:
-    """Requests that the API server has counted so far, by resource; its own and those of Leases are left out."""
-    counts: dict[str, int] = {}
-    for match in _REQUESTS.finditer(await api.read_text("/metrics")):
-        labels = dict(re.findall(r'(\w+)="([^"]*)"', match["labels"]))
-        if labels.get("verb") not in verbs or labels.get("resource") in {"leases", "apiservices", ""}:
-            continue
-        resource = "/".join(filter(None, (labels["resource"], labels.get("subresource", ""))))
-        counts[resource] = counts.get(resource, 0) + int(float(match["count"]))
-    return counts
-
-
-async def requests_during(
-    api: KubernetesApi, work: Awaitable[Any], verbs: frozenset[str] = _WRITE_VERBS
-) -> dict[str, int]:
-    """Requests by resource while some work goes on."""
-    before = await requests(api, verbs)
-    await work
-    after = await requests(api, verbs)
-    return {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
-
-
-async def settled(api: KubernetesApi, quiet_s: float = 3.0, limit_s: float = 300.0) -> None:
-    """Waits until nothing has been written for a while.
-
-    Raises:
-        SystemExit: something goes on being written.
-    """
-    deadline = time.monotonic() + limit_s
-    last, since = await requests(api), time.monotonic()
-    while time.monotonic() - since < quiet_s:
-        if time.monotonic() > deadline:
-            raise SystemExit(f"writes do not end within {limit_s:.0f} s; so far: {last}")
-        await asyncio.sleep(0.5)
-        now = await requests(api)
-        if now != last:
-            last, since = now, time.monotonic()

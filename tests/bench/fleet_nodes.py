@@ -1,21 +1,22 @@
-"""Plays nodes and workers: a pod for each worker, and one server that answers all health polls, by bearer token."""
+"""Plays the workers: the pods are KWOK's, and one server answers the health polls of all, told by bearer token."""
 
 import asyncio
 import secrets
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from bench.fleet import NAMESPACE, Object, in_parallel
+from bench.fleet import Object
+from bench.fleet_kwok import ADDRESS, Kwok
 from bench.fleet_watch import FleetWatch
 from camera_api.faults import Fault
 from camera_api.health import ActiveFault, CameraHealth, HealthReport, StreamFacts, Verdict
-from camera_operator.cluster_api import PODS, STATEFUL_SETS, KubernetesApi, Resource
+from camera_operator.cluster_api import KubernetesApi
 from camera_operator.decide.times import format_time
+from camera_operator.specs.worker import HTTP_PORT
 
-NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
-NODE = "node-1"
 _STREAM = StreamFacts(
     codec="h264", width=1920, height=1080, frames_per_second=25.0, bits_per_second=2_000_000, transport="TCP"
 )
@@ -40,43 +41,46 @@ class FleetNodes:
     """See the module.
 
     Args:
+        kwok: starts the pods.
         watch: brings the assignments.
     """
 
-    def __init__(self, watch: FleetWatch) -> None:
+    def __init__(self, kwok: Kwok, watch: FleetWatch) -> None:
+        self._kwok = kwok
         self._watch = watch
         self._workers: dict[str, _Worker] = {}  # by name
         self._by_token: dict[str, _Worker] = {}
         self._instance = secrets.token_hex(4)
         self._runner: web.AppRunner | None = None
-        self._port = 0
         self._faults: dict[str, Fault] = {}  # by camera
         self.last_report_at = 0.0  #: loop time of the last answer that said something new
 
     async def start(self, api: KubernetesApi) -> None:
-        """Listens, and makes the node: no pod is resized on a node that is not known, or has no room."""
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
-        room = {"cpu": "100000", "memory": "100Ti", "pods": "100000"}
-        await api.apply(NODES, node)
-        await api.apply_status(NODES, {**node, "status": {"capacity": room, "allocatable": room}})
+        """Listens, and makes the nodes. Pods do not start yet."""
         application = web.Application()
         application.router.add_get("/v1/health", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.01, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._port = self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, ADDRESS, HTTP_PORT).start()
+        await self._kwok.start_nodes(api)
 
     async def stop(self) -> None:
-        """Answers no more."""
+        """Answers no more, and ends KWOK."""
+        self._kwok.stop()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def start_pods(self, api: KubernetesApi) -> float:
-        """A ready pod for every worker that has none; returns the seconds it took."""
-        missing = [name for name in self._watch.assignments if name not in self._workers]
-        for name in missing:
-            self.deliver(name)
-        return await in_parallel(self._start_pod(api, name) for name in missing)
+    async def start_pods(self, limit_s: float) -> float:
+        """Lets the pods start; returns the seconds until every worker's is ready."""
+        self.deliver_all()
+        began = time.monotonic()
+        self._kwok.start_pods()
+
+        def are_ready() -> bool:
+            self._kwok.check()
+            return len(self._watch.ready) >= len(self._watch.assignments)
+
+        return await self._watch.until(are_ready, "a ready pod for every worker", limit_s) - began
 
     def deliver(self, name: str) -> None:
         """What kubelet and the worker do when an assignment changes."""
@@ -95,9 +99,9 @@ class FleetNodes:
         worker.changed.set()
 
     def deliver_all(self) -> None:
-        """Delivers what has changed since."""
-        for name, worker in self._workers.items():
-            if name in self._watch.assignments and self._watch.assignments[name] is not worker.assignment:
+        """Delivers what has changed since, and to workers that are new."""
+        for name, assignment in self._watch.assignments.items():
+            if name not in self._workers or self._workers[name].assignment is not assignment:
                 self.deliver(name)
 
     def report(self, cameras: set[str], fault: Fault | None) -> None:
@@ -150,23 +154,3 @@ class FleetNodes:
             cameras=changed,
         )
         return web.Response(text=report.model_dump_json(by_alias=True), content_type="application/json")
-
-    async def _start_pod(self, api: KubernetesApi, name: str) -> None:
-        stateful_set = await api.get(STATEFUL_SETS, NAMESPACE, name)
-        template = stateful_set["spec"]["template"]
-        metadata = {**template["metadata"], "namespace": NAMESPACE, "name": f"{name}-0"}
-        spec = {**template["spec"], "nodeName": NODE}
-        for container in spec["containers"]:
-            for port in container.get("ports", ()):
-                port["containerPort"] = self._port
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
-        await api.create(PODS, {**pod, "spec": spec})
-        status = {
-            "phase": "Running",
-            "podIP": "127.0.0.1",
-            "podIPs": [{"ip": "127.0.0.1"}],
-            "conditions": [{"type": "Ready", "status": "True"}],
-        }
-        await api.apply_status(
-            PODS, {**pod, "metadata": {"namespace": NAMESPACE, "name": f"{name}-0"}, "status": status}
-        )

@@ -14,11 +14,18 @@ from kubernetes.aio.client import Configuration
 
 from bench.fleet import NAMESPACE, Object
 from camera_api.assignment import ASSIGNMENT_KEY
-from camera_operator.cluster_api import CAMERAS, GROUPS, SECRETS, SERVICES, STATEFUL_SETS, Resource, open_session
+from camera_operator.cluster_api import CAMERAS, GROUPS, PODS, SECRETS, SERVICES, STATEFUL_SETS, Resource, open_session
 from camera_operator.specs import names
 
 _WORKERS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
-_SELECTORS = {SECRETS: _WORKERS, SERVICES: _WORKERS, STATEFUL_SETS: _WORKERS, CAMERAS: "", GROUPS: ""}
+_SELECTORS = {
+    SECRETS: _WORKERS,
+    SERVICES: _WORKERS,
+    STATEFUL_SETS: _WORKERS,
+    PODS: _WORKERS,
+    CAMERAS: "",
+    GROUPS: "",
+}
 
 
 class FleetWatch:
@@ -29,6 +36,7 @@ class FleetWatch:
         states: state and reason by camera.
         groups: status by group.
         revisions: number of states of each worker's Secret that were seen.
+        ready: the workers' pods that are ready.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -36,6 +44,7 @@ class FleetWatch:
         self.states: dict[str, tuple[str, str]] = {}
         self.groups: dict[str, Object] = {}
         self.revisions: Counter[str] = Counter()
+        self.ready: set[str] = set()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._placed: Counter[str] = Counter()
         self._names: dict[Resource, set[str]] = {SERVICES: set(), STATEFUL_SETS: set()}
@@ -138,6 +147,13 @@ class FleetWatch:
                 status = raw.get("status") or {}
                 state = self.states[name] = (status.get("state", ""), status.get("reason", ""))
                 self._counts[state] += 1
+        elif resource is PODS:
+            conditions = (raw.get("status") or {}).get("conditions") or ()
+            is_ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+            if is_ready and not gone:
+                self.ready.add(name)
+            else:
+                self.ready.discard(name)
         elif resource is GROUPS:
             self.groups[name] = raw.get("status") or {}
         elif gone:

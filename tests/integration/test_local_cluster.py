@@ -1,4 +1,4 @@
-"""The control-plane profile of the local cluster itself: starts, heals, survives faults and leaves nothing behind."""
+"""The local cluster without a node: starts, heals, survives faults and leaves nothing behind."""
 
 import json
 import os
@@ -180,3 +180,39 @@ def test_two_clusters_run_side_by_side_and_down_leaves_nothing_of_one(own: Clust
     assert all(is_port_free("127.0.0.1", port) for port in ports)
     assert status.gather(own).healthy
     assert "only-here" not in own.kubectl("get", "configmaps", "-o", "name")
+
+
+def test_workloads_get_pods_on_nodes_that_are_played() -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "played"},
+        "status": {
+            "allocatable": {"cpu": "1", "memory": "1Gi", "pods": "10"},
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
+    container = {"name": "c", "image": "none", "resources": {"requests": {"cpu": "100m"}}}
+    labels = {"app": "a"}
+    workload = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "a"},
+        "spec": {
+            "serviceName": "a",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+    cluster = Cluster.up(profile="workloads", name=unique_name())
+    try:
+        assert status.gather(cluster).healthy
+        for manifest in (node, workload):
+            cluster.kubectl("create", "-f", "-", input=json.dumps(manifest))
+        cluster.kubectl("wait", "pod/a-0", "--for=create", "--timeout=20s")
+        cluster.kubectl("wait", "pod/a-0", "--for=condition=PodScheduled", "--timeout=20s")
+        assert (
+            cluster.kubectl("get", "pod", "a-0", "-o", "jsonpath={.spec.nodeName} {.status.phase}") == "played Pending"
+        )
+    finally:
+        cluster.down()

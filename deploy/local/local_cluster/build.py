@@ -1,4 +1,4 @@
-"""The Kubernetes binary: built once from ``kubebox/`` by Go, then cached by the hash of its sources."""
+"""The Kubernetes binary, and KWOK: built once from ``kubebox/`` and ``kwok/`` by Go, then cached by source hash."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from local_cluster.errors import BuildError, PreflightError
 from local_cluster.locks import exclusive
-from local_cluster.paths import KUBEBOX_SOURCE, cache_root
+from local_cluster.paths import KUBEBOX_SOURCE, KWOK_SOURCE, cache_root
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from local_cluster.progress import Reporter, Step
 
 SOURCES = ("main.go", "go.mod", "go.sum", "pause/main.go")
+KWOK_SOURCES = ("go.mod", "go.sum")
 COMPONENTS = (
     "coredns",
     "etcd",
@@ -59,16 +62,45 @@ def ensure_kubebox(reporter: Reporter) -> Path:
     return folder
 
 
+def ensure_kwok(reporter: Reporter) -> Path:
+    """The program KWOK, which plays kubelets of nodes that do not exist; builds it first when ``kwok/`` changed.
+
+    No cluster needs it: benchmarks ask for it.
+
+    Raises:
+        PreflightError: Go is missing or too old.
+        BuildError: the build failed.
+    """
+    program = cache_root() / "kwok" / source_digest(KWOK_SOURCE, KWOK_SOURCES) / "kwok"
+    if program.exists():
+        return program
+    folder = program.parent.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / ".lock", reporter, "another build of KWOK"):
+        if not program.exists():
+            go = find_go()
+            with (
+                tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary,
+                reporter.step("Compiling KWOK, once: about 3 minutes on 2 cores when nothing is cached") as step,
+            ):
+                target = Path(temporary) / program.parent.name
+                command = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", f"{target}/"]
+                _run_go([*command, "sigs.k8s.io/kwok/cmd/kwok"], step, {"CGO_ENABLED": "0"}, source=KWOK_SOURCE)
+                _remove_unused(folder)
+                target.rename(program.parent)
+    return program
+
+
 def is_built(folder: Path | None = None) -> bool:
     """Whether the binary of the present sources is in the cache."""
     folder = folder or cache_root() / "kubebox" / source_digest()
     return (folder / "kubebox").exists()
 
 
-def source_digest(source: Path = KUBEBOX_SOURCE) -> str:
+def source_digest(source: Path = KUBEBOX_SOURCE, names: Sequence[str] = SOURCES) -> str:
     """Hash of everything that makes a different binary: the sources and the processor architecture."""
     digest = hashlib.sha256(platform.machine().encode())
-    for name in SOURCES:
+    for name in names:
         content = (source / name).read_bytes()
         digest.update(f"\0{name}\0{len(content)}\0".encode())
         digest.update(content)
@@ -169,15 +201,17 @@ def _build(folder: Path, reporter: Reporter) -> None:
         target.rename(folder)
 
 
-def _run_go(command: list[str], step: Step, environment: dict[str, str], total: int = 0) -> str:
-    """Run Go in the source folder and show each package it names; returns its standard output."""
+def _run_go(
+    command: list[str], step: Step, environment: dict[str, str], total: int = 0, source: Path = KUBEBOX_SOURCE
+) -> str:
+    """Run Go in a source folder and show each package it names; returns its standard output."""
     tail: deque[str] = deque(maxlen=20)
     done = 0
     with (
         tempfile.TemporaryFile("w+") as output,
         subprocess.Popen(
             command,
-            cwd=KUBEBOX_SOURCE,
+            cwd=source,
             env={**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", **environment},
             stdout=output,
             stderr=subprocess.PIPE,

@@ -134,7 +134,8 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         choices=PROFILES,
-        help="node runs pods and needs root; control-plane is etcd and kube-apiserver only (default: node)",
+        help="node runs pods and needs root; control-plane is etcd and kube-apiserver only; workloads has "
+        "kube-controller-manager and kube-scheduler, too, for nodes that are played (default: node)",
     )
     parser.add_argument(
         "--with-controller-manager", action="store_true", help="control-plane: run kube-controller-manager too"

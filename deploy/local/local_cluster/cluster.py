@@ -60,7 +60,7 @@ class Cluster:
         """Start a cluster, or heal one that exists: what runs as it should is left alone.
 
         Args:
-            profile: ``node`` (the default for a new cluster) or ``control-plane``.
+            profile: ``node`` (the default for a new cluster), ``control-plane`` or ``workloads``.
             name: name of the instance.
             controller_manager: let a control plane run kube-controller-manager too (garbage collection, aggregated
                 roles, default service accounts).
@@ -244,7 +244,7 @@ class Cluster:
     def _wait_for_defaults(self) -> None:
         """Wait for what users take for granted: the default namespace, its service account and the node."""
         wanted = {"namespace default": "/api/v1/namespaces/default"}
-        if self.instance.is_node or self.instance.controller_manager:
+        if self.instance.has_controllers:
             wanted["service account default"] = "/api/v1/namespaces/default/serviceaccounts/default"
         if self.instance.is_node:
             wanted[f"node {self.name}"] = f"/api/v1/nodes/{self.name}"

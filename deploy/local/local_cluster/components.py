@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from local_cluster.paths import InstancePaths
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The limits by default (20 requests a second) would make 1,000 pods within minutes.
+_FOR_MANY_PODS = ("--kube-api-qps=100", "--kube-api-burst=200")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
@@ -95,8 +97,9 @@ class Blueprint:
                     self._coredns(),
                 ]
             )
-        elif self._instance.controller_manager:
-            groups.append([self._controller_manager()])
+        elif self._instance.has_controllers:
+            schedulers = [self._scheduler()] if self._instance.profile == "workloads" else []
+            groups.append([self._controller_manager(), *schedulers])
         return groups
 
     def _program(self, name: str) -> str:
@@ -221,6 +224,10 @@ class Blueprint:
                 f"--node-cidr-mask-size={size}",
                 f"--service-cluster-ip-range={self._instance.service_cidr}",
             ]
+        elif self._instance.profile == "workloads":
+            # Whoever plays the pods may give them addresses of this machine, which no endpoint may have; and nothing
+            # is routed to Services.
+            argv += ["--controllers=*,-endpoints-controller,-endpointslice-controller", *_FOR_MANY_PODS]
         return Component(
             "kube-controller-manager", tuple(argv), lambda: answers_health(f"https://127.0.0.1:{port}/healthz")
         )
@@ -228,7 +235,7 @@ class Blueprint:
     def _scheduler(self) -> Component:
         port = self._port("kube-scheduler")
         kubeconfig = self._kubeconfig(pki.SCHEDULER)
-        argv = (
+        argv = [
             self._program("kube-scheduler"),
             "--bind-address=127.0.0.1",
             f"--secure-port={port}",
@@ -237,8 +244,10 @@ class Blueprint:
             f"--authorization-kubeconfig={kubeconfig}",
             "--leader-elect=false",
             "--profiling=false",
-        )
-        return Component("kube-scheduler", argv, lambda: answers_health(f"https://127.0.0.1:{port}/healthz"))
+        ]
+        if self._instance.profile == "workloads":
+            argv += _FOR_MANY_PODS
+        return Component("kube-scheduler", tuple(argv), lambda: answers_health(f"https://127.0.0.1:{port}/healthz"))
 
     def _containerd(self) -> Component:
         paths = self._paths

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-Profile = Literal["node", "control-plane"]
+Profile = Literal["node", "control-plane", "workloads"]
 PROFILES: tuple[str, ...] = get_args(Profile)
 
 # Outside of Linux's range for outgoing connections (32768-60999), so that no connection takes a remembered port
@@ -48,11 +48,12 @@ class Instance:
 
     Attributes:
         name: name of the instance, of its kubeconfig context and of its node.
-        profile: ``control-plane`` is etcd and kube-apiserver; ``node`` runs pods.
+        profile: ``control-plane`` is etcd and kube-apiserver; ``workloads`` makes pods of workloads and schedules
+            them, but has no node to run them; ``node`` runs pods.
         ports: TCP port by component, on the loopback interface, except kube-apiserver's on ``address``.
         pod_cidr: network of the pods; its first address is the node's.
         service_cidr: network of the cluster IPs.
-        controller_manager: whether a control plane also runs kube-controller-manager; a node always does.
+        controller_manager: whether a control plane also runs kube-controller-manager; the other profiles always do.
         sysctls: kernel settings by name as they were before the node changed them.
         boot_id: the boot in which ``sysctls`` were read.
         binaries: folder of the programs that it was last started with.
@@ -72,6 +73,11 @@ class Instance:
     def is_node(self) -> bool:
         """Whether pods run here."""
         return self.profile == "node"
+
+    @property
+    def has_controllers(self) -> bool:
+        """Whether kube-controller-manager runs."""
+        return self.profile != "control-plane" or self.controller_manager
 
     @property
     def gateway(self) -> str:

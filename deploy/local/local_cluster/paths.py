@@ -11,6 +11,7 @@ from local_cluster.errors import ClusterError
 
 LOCAL_ROOT = Path(__file__).resolve().parent.parent
 KUBEBOX_SOURCE = LOCAL_ROOT / "kubebox"
+KWOK_SOURCE = LOCAL_ROOT / "kwok"
 
 # The name becomes a folder, part of a socket path (limited to 107 bytes) and a node name.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")

@@ -62,7 +62,7 @@ IMAGE_PACKAGES = (
 )
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYS_CHROOT": 18, "CAP_MKNOD": 27}
-_STATE_BYTES = {"node": 3 * 1000**3, "control-plane": 500 * 1000**2}
+_STATE_BYTES = {"node": 3 * 1000**3, "control-plane": 500 * 1000**2, "workloads": 500 * 1000**2}
 # The first kernel with everything that kube-proxy's nftables mode needs.
 _MINIMUM_KERNEL = (5, 13)
 

@@ -41,7 +41,7 @@ class ClusterStatus:
 
     Attributes:
         name: name of the instance.
-        profile: node or control-plane.
+        profile: node, control-plane or workloads.
         healthy: whether all components are, and the node is ready.
         endpoint: base URL of kube-apiserver.
         kubeconfig: path of the kubeconfig, readable by its owner only.
