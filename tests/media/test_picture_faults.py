@@ -18,7 +18,7 @@ from camera_api.health import CameraHealth, Verdict
 from camera_simulator.bitstream import AccessUnit
 from camera_simulator.footage import CLIPS, ClipLibrary, default_cache
 from camera_worker.ingest.packet_sizes import PacketSizes
-from camera_worker.ingest.pyav_source import PyAvPicture
+from camera_worker.ingest.pyav_picture import PyAvPicture
 from camera_worker.picture.monitor import CLEAR_AFTER, RAISE_AFTER, KeyFrameFacts, PictureMonitor
 from camera_worker.picture.reference import LEARNED_FROM
 from camera_worker.picture.thumbnail import thumbnail

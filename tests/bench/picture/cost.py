@@ -18,7 +18,7 @@ import av
 from bench.picture.video import KEY_FRAME_S, luma
 from camera_api.assignment import AssignedCamera, AssignedSource, SourceKind
 from camera_worker.ingest.pictures import PictureHealth, Seen
-from camera_worker.ingest.pyav_source import PyAvPicture
+from camera_worker.ingest.pyav_picture import PyAvPicture
 from camera_worker.ingest.source import KeyFrame
 from camera_worker.picture.monitor import KeyFrameFacts, PictureMonitor
 from camera_worker.picture.thumbnail import Gray, thumbnail

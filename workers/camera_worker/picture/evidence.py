@@ -8,9 +8,10 @@ import numpy as np
 
 from camera_api.faults import Fault
 from camera_worker.picture.features import SMOOTH, Features, Plane
-from camera_worker.picture.layout import MAX_LOST, MIN_BLOCKS, Layout, Mask, compare, demanded
+from camera_worker.picture.layout import MIN_BLOCKS, Layout, compare, demanded
 from camera_worker.picture.reference import View
-from camera_worker.picture.shift import Search, Shift, displaced, find_parts, find_shift
+from camera_worker.picture.shift import Search, Shift, displaced, find_shift
+from camera_worker.picture.similarity import Similarity, find_similarity
 
 #: Two pictures' lost blocks are the same thing in front of the lens when this part of their union is common. A bus that
 #: drives through is elsewhere at the next key frame.
@@ -18,13 +19,18 @@ _SAME_PLACE = 0.6
 #: Two displacements are the same when they differ by less than this, in parts of the width, or by half of themselves.
 #: A mast in the wind is elsewhere at every key frame.
 _SAME_SHIFT = 0.01
+#: With this part of the view lost it may be displaced by a pixel or two: a mast in the wind, or in the sun.
+_SEARCH_FROM = 0.2
 #: Size of the coarse picture, in which blur of up to a thirtieth of the width does not show.
 _COARSE = (32, 18)
 _COARSE_KNEE = 2.0
+#: The cells that it is compared by, and the likeness from which one still shows the same.
+_COARSE_CELLS = (8, 6)
+_COARSE_KEPT_FROM = 0.5
 #: Part of the usually sharp blocks that may lose their sharpness: text overlaid by the camera keeps its own.
-MAX_BLURRED = 0.7
+MAX_BLURRED = 0.6
 #: Where blocks are few, see ``demanded``: what hides some of them does not blur the others.
-_STRICTER_BY = 0.3
+_MANY_BLOCKS, _STRICTER_BY = 25, 0.6
 #: A block has lost its sharpness when less than this part of it is there: a lens half a pixel of the 320 out of focus.
 #: Rain, noise, an infra-red lens's focus and a low bit rate leave 0.55 and more in most blocks.
 _BLURRED_BELOW = 0.4
@@ -40,16 +46,18 @@ class Suspicion:
 
     fault: Fault
     message: str  #: what was measured against what threshold
-    lost: Mask | None = None  #: where the usual view is gone
+    layout: Layout | None = None  #: where the usual view is gone
     shift: Shift | None = None  #: by how much it is displaced
+    is_certain: bool = False  #: something was found that only this fault explains, rather than missed
 
     def continues(self, earlier: "Suspicion") -> bool:
         """Whether this can be the earlier picture's trouble rather than something that moves through the view."""
         if self.shift is not None and earlier.shift is not None:
             return self.shift.distance(earlier.shift) <= max(_SAME_SHIFT, self.shift.length / 2)
-        if self.lost is not None and earlier.lost is not None:
-            union = np.count_nonzero(self.lost | earlier.lost)
-            return bool(np.count_nonzero(self.lost & earlier.lost) >= _SAME_PLACE * union)
+        if self.layout is not None and earlier.layout is not None:
+            both = self.layout.counted & earlier.layout.counted
+            mine, its = self.layout.lost & both, earlier.layout.lost & both
+            return bool(np.count_nonzero(mine & its) >= _SAME_PLACE * np.count_nonzero(mine | its))
         return True
 
 
@@ -68,9 +76,14 @@ class Evidence:
         if view is not None:
             self.at_rest = compare(features, view.reference, view.reliability)
 
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether the reference is another light's."""
+        return self.view is not None and self.view.is_borrowed
+
     @cached_property
     def _search(self) -> Search | None:
-        if self.view is None or self.at_rest is None or self.at_rest.lost_share < MAX_LOST:
+        if self.view is None or self.at_rest is None or self.at_rest.lost_share < _SEARCH_FROM:
             return None
         return find_shift(self.features, self.view.reference, self.at_rest.counted)
 
@@ -95,7 +108,7 @@ class Evidence:
     @property
     def is_lost(self) -> bool:
         """Whether so much is gone that it is a fault."""
-        return self.layout is not None and self.layout.lost_share >= self.layout.max_lost
+        return self.layout is not None and self.layout.is_lost
 
     @cached_property
     def blurred(self) -> tuple[float, float]:
@@ -103,7 +116,7 @@ class Evidence:
         if self.view is None or self.at_rest is None:
             return 0.0, MAX_BLURRED
         usual = self.view.reference
-        sharp = self.at_rest.counted & (usual.sharpness >= _SHARP_FROM)
+        sharp = self.at_rest.bold & (usual.sharpness >= _SHARP_FROM)
         number = int(np.count_nonzero(sharp))
         if number < MIN_BLOCKS:
             return 0.0, MAX_BLURRED
@@ -111,13 +124,15 @@ class Evidence:
         blurred = self.features.fine < (SMOOTH + _BLURRED_BELOW * usual.sharpness) * middle
         blurred |= middle < _FLAT_BELOW * usual.middle
         return float(np.count_nonzero(blurred & sharp)) / number, demanded(
-            MAX_BLURRED, number, stricter_by=_STRICTER_BY
+            MAX_BLURRED, number, many=_MANY_BLOCKS, stricter_by=_STRICTER_BY
         )
 
     @cached_property
-    def parts(self) -> list[Shift | None]:
-        """The displacement of each quarter of the view; None for one that is not found."""
-        return find_parts(self.features, self.view.reference) if self.view is not None else []
+    def similarity(self) -> Similarity | None:
+        """How the view lies in the picture when it is neither in its place nor only displaced; None: not found."""
+        if self.view is None or not self.is_lost or self.shift is not None:
+            return None
+        return find_similarity(self.features, self.view.reference)
 
     @cached_property
     def richness(self) -> float:
@@ -133,13 +148,20 @@ class Evidence:
         return mine / max(all_of_it, 1)
 
     @cached_property
-    def coarse_likeness(self) -> float:
-        """Correlation of the edges of a much reduced picture with the reference's, -1..1."""
+    def coarse_share(self) -> float:
+        """Part of a much reduced picture that still shows what the reference shows, 0..1, by the reference's edges.
+
+        By cells, since a car that fills a third of the view has more edges than all of what is left of it.
+        """
         if self.view is None:
             return 1.0
         mine, usual = (_coarse_edges(features) for features in (self.features, self.view.reference))
-        energy = float(np.sqrt((mine * mine).sum() * (usual * usual).sum()))
-        return float((mine * usual).sum()) / max(energy, 1e-6)
+        common, energy, usual_energy = (
+            cv2.resize(plane, _COARSE_CELLS, interpolation=cv2.INTER_AREA)
+            for plane in ((mine * usual).sum(axis=0), (mine * mine).sum(axis=0), (usual * usual).sum(axis=0))
+        )
+        kept = common > _COARSE_KEPT_FROM * np.sqrt(energy * usual_energy)
+        return float(usual_energy[kept].sum() / max(float(usual_energy.sum()), 1e-6))
 
 
 def _coarse_edges(features: Features) -> Plane:

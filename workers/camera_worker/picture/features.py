@@ -18,7 +18,7 @@ BLOCKS = COLUMNS * ROWS
 #: compression leave 1-2 there after the reduction, an object's edge has 10-100.
 KNEE = 4.0
 #: A grey level between black and white; squares about it lose less to rounding.
-_MIDDLE_GREY = 128.0
+MIDDLE_GREY = 128.0
 #: Detail of one pixel against detail of two in a picture with no detail finer than that: the variance inside a square
 #: on a slope goes with the square of its side. In a sharp picture it is 0.35-0.8, in white noise 4.
 SMOOTH = 0.25
@@ -66,12 +66,12 @@ def measure(luma: Gray) -> Features:
         luma: 180x320 uint8; kept, so it must not change.
     """
     full: Plane = luma.astype(np.float32)
-    full -= _MIDDLE_GREY
-    half = _half(full)
-    edge_x, edge_y, edge_energy = _edges(half)
+    full -= MIDDLE_GREY
+    half = half_size(full)
+    edge_x, edge_y, edge_energy = edges(half)
     # Squares are averaged in two steps, since a fourfold mean is five times as fast as one of four hundred.
-    squares = [block_means(_half(plane * plane)) for plane in (full, half)]
-    quarter = _half(half)
+    squares = [block_means(half_size(plane * plane)) for plane in (full, half)]
+    quarter = half_size(half)
     squares.append(block_means(quarter * quarter))
     fine, middle = squares[0] - squares[1], squares[1] - squares[2]
     noise = _noise(fine, middle)
@@ -93,13 +93,17 @@ def block_means(plane: Plane) -> Blocks:
     return np.asarray(cv2.resize(plane, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _half(plane: Plane) -> Plane:
+def half_size(plane: Plane) -> Plane:
+    """Means of 2x2 px."""
     height, width = plane.shape
     return np.asarray(cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _edges(half: Plane) -> tuple[Plane, Plane, Blocks]:
-    """Gradients with their direction kept and their length compressed, so that the exposure hardly matters; energy."""
+def edges(half: Plane) -> tuple[Plane, Plane, Blocks]:
+    """Gradients of a half-size picture and their energy.
+
+    Their direction is kept and their length compressed, so that the exposure hardly matters.
+    """
     x: Plane = np.asarray(cv2.Sobel(half, cv2.CV_32F, 1, 0, ksize=1), np.float32)
     y: Plane = np.asarray(cv2.Sobel(half, cv2.CV_32F, 0, 1, ksize=1), np.float32)
     length: Plane = np.asarray(cv2.magnitude(x, y), np.float32)

@@ -3,89 +3,128 @@
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from camera_api.faults import Fault
 from camera_worker.picture.evidence import Suspicion
-from camera_worker.picture.features import BLOCKS, Blocks
+from camera_worker.picture.features import BLOCKS, MIDDLE_GREY, Blocks, Features, block_means
 
 #: Blocks that may differ: a clock overlaid by the camera goes on while the picture stands.
 _LEFT_OUT = BLOCKS // 10
 #: Mean difference of two pictures' blocks, in grey levels, below which they may be the same. The mean of a block of
-#: 120x120 px of 1080p is free of what an encoder at a constant bit rate makes of a standing picture, but not of the
-#: life of the light, the scene and the sensor.
+#: 120x120 px of 1080p is nearly free of what an encoder at a constant bit rate makes of a standing picture, but not of
+#: the life of the light, the scene and the sensor.
 MAX_DIFFERENCE = 0.25
-#: And below this part of the least that the camera has shown, and, where the picture has visible noise, of what that
-#: noise alone must change.
-_OF_USUAL, _OF_NOISE = 0.25, 0.4
-_VISIBLE_NOISE = 0.5
-#: On variable bit rate the frames between two key frames must be smaller than this part of the least usual size, and
-#: then the pictures need not be so alike.
-_OF_USUAL_BYTES = 0.25
-_OF_USUAL_WITH_BYTES, _OF_NOISE_WITH_BYTES = 0.5, 0.6
+#: And below this part of the least that the camera has shown. x264 at a constant rate leaves up to 0.38 of it, the most
+#: where a clock that goes on disturbs its rate control.
+_OF_USUAL = 0.4
+#: The grain must have gone as well: a shop is calmer when all have left it, the noise of its camera is not. It is less
+#: steady than the blocks, since an encoder makes a grain of its own: 0.3-0.8 of the least in standing pictures, at
+#: least 0.95 in living ones.
+_OF_USUAL_GRAIN = 0.85
+#: Where the picture has visible noise, blocks must differ by less than this part of what that noise alone must change;
+#: where what is usual is not known, by less still.
+_OF_NOISE, _OF_NOISE_IF_UNKNOWN, _VISIBLE_NOISE = 0.6, 0.4, 0.5
+#: On variable bit rate the frames between two key frames must be smaller than this part of the least usual size: a
+#: picture that stands is only refined.
+_OF_USUAL_BYTES = 0.5
 #: Pictures are equal up to this, whatever is known; and with small frames in between up to that.
 _EQUAL, _EQUAL_WITH_BYTES = 0.002, 0.01
 #: Mean absolute difference of two means of 20x20 px of independent noise, for a variance of 1 inside 2x2 px.
 _LIFE_OF_NOISE = math.sqrt(2 / math.pi * 2 / 400 / 0.75)
+#: The same of two single pixels. What a picture seems to have of noise may be gravel or leaves; what changes is not.
+_GRAIN_OF_NOISE = math.sqrt(2 / math.pi * 2 / 0.75)
 #: The least usual value follows a smaller one by this part a key frame, so that one repeated picture does not blind the
 #: detector, and forgets within a day: the noise of a night is not that of a noon.
 _FALL = 0.1
 _FORGET_S = 86_400.0
-#: With this change of the median level, in grey levels, the light is another one: a shop is calmer with its lamps off.
-#: For some key frames the new calm is learned faster, and only pictures that are more alike than any noise count.
-_OTHER_LIGHT = 15.0
-_SETTLING, _FALL_WHILE_SETTLING = 12, 0.3
-#: The same holds when key frames come at less than this part of the shortest time that was usual: clouds that pass in
-#: 10 s between two key frames are calm in 2 s.
+#: When the median block differs by this part of its level the light is another one: a shop is calmer with lamps off.
+#: Then only pictures count that are more alike than any noise, and nothing is learned before it has stayed for a while:
+#: the exposure gives way to every white car. What is calm in it is learned faster afterwards.
+_OTHER_LIGHT = 0.1
+_STAYS_AFTER, _SETTLING, _FALL_WHILE_SETTLING = 12, 12, 0.3
+#: Calm is also learned anew when key frames come at less than this part of the shortest time that was usual: clouds
+#: that pass in 10 s between two key frames are calm in 2 s.
 _OTHER_PACE = 0.6
 _LEVEL_SHARE = 1 / 8
 
 
-def difference(means: Blocks, earlier: Blocks) -> float:
-    """Mean absolute difference of the calmest nine tenths of two pictures' blocks, in grey levels."""
-    blocks = np.abs(means - earlier).ravel()
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs between two key frames, in grey levels."""
+
+    blocks: float  #: mean absolute difference of the calmest nine tenths of the blocks' means
+    grain: float  #: mean absolute difference of single pixels in the median block: noise, and what is left of it
+
+
+def change(features: Features, earlier: Features) -> Change:
+    """What differs between two pictures."""
+    blocks = np.abs(features.means - earlier.means).ravel()
     blocks.partition(BLOCKS - _LEFT_OUT)
-    return float(blocks[: BLOCKS - _LEFT_OUT].mean())
+    # Every second row: noise is as good a witness in half of the picture.
+    pixels = cv2.absdiff(features.luma[::2], earlier.luma[::2]).astype(np.float32)
+    return Change(float(blocks[: BLOCKS - _LEFT_OUT].mean()), _median(block_means(pixels)))
+
+
+def _median(blocks: Blocks) -> float:
+    return float(np.partition(blocks.ravel(), BLOCKS // 2)[BLOCKS // 2])
 
 
 @dataclass(slots=True)
 class UsualMotion:
     """The least that changes in a camera's picture while it is alive."""
 
-    difference: float | None = None  #: of two key frames, grey levels
+    blocks: float | None = None  #: of two key frames, see ``Change``
+    grain: float | None = None  #: of two key frames, see ``Change``
     inter_bytes: float | None = None  #: median size of the frames between them
-    level: float | None = None  #: median grey level lately
+    level: Blocks | None = None  #: means of the blocks in the light that this is known of
     pace: float | None = None  #: shortest time from one key frame to the next lately, seconds; None: not known
     settling: int = 0  #: key frames until the calm of another light, or of another pace, is known
+    strange: int = 0  #: key frames in a row in another light
 
-    def see(self, level: float, seconds: float | None) -> None:
+    @property
+    def is_known(self) -> bool:
+        """Whether this is what the camera shows in the present light, at the present pace."""
+        return not self.strange and not self.settling
+
+    def see(self, means: Blocks, seconds: float | None) -> None:
         """Takes a picture, alive or not: one that stands has the level, and comes at the pace, that it had before.
 
         Args:
-            level: its median, grey levels.
+            means: of its blocks, grey levels.
             seconds: since the picture before; None: there was none, or a gap.
         """
         if seconds is not None:
-            is_unknown = self.pace is None and self.difference is not None
+            is_unknown = self.pace is None and self.blocks is not None
             if is_unknown or (self.pace is not None and seconds < _OTHER_PACE * self.pace):
                 self.settling = _SETTLING
             self.pace = _least(self.pace, seconds, seconds, 1.0)
-        if self.level is None or abs(level - self.level) > _OTHER_LIGHT:
-            self.settling = _SETTLING if self.level is not None else 0
-            self.level = level
-        self.level += _LEVEL_SHARE * (level - self.level)
+        if self.level is None:
+            self.level = means
+        if abs(_median((means + MIDDLE_GREY) / np.maximum(self.level + MIDDLE_GREY, 1)) - 1) <= _OTHER_LIGHT:
+            self.strange = 0
+            self.level = self.level + np.float32(_LEVEL_SHARE) * (means - self.level)
+            return
+        self.strange += 1
+        if self.strange > _STAYS_AFTER:
+            self.strange, self.settling = 0, _SETTLING
+            self.level = means
 
-    def learn(self, measured: float, inter_bytes: float | None, seconds: float) -> None:
+    def learn(self, measured: Change, inter_bytes: float | None, seconds: float) -> None:
         """Takes what a living picture showed.
 
         Args:
-            measured: difference to the key frame before, grey levels.
+            measured: since the key frame before.
             inter_bytes: median size of the frames between the two; None: there are none.
             seconds: time between the two.
         """
+        if self.strange:
+            return
         fall = _FALL_WHILE_SETTLING if self.settling else _FALL
         self.settling = max(0, self.settling - 1)
-        self.difference = _least(self.difference, measured, seconds, fall)
+        self.blocks = _least(self.blocks, measured.blocks, seconds, fall)
+        self.grain = _least(self.grain, measured.grain, seconds, fall)
         if inter_bytes is not None:
             self.inter_bytes = _least(self.inter_bytes, inter_bytes, seconds, fall)
 
@@ -98,12 +137,12 @@ def _least(least: float | None, value: float, seconds: float, fall: float) -> fl
 
 
 def frozen(
-    measured: float, usual: UsualMotion, *, noise: float, inter_bytes: float | None, is_variable_rate: bool | None
+    measured: Change, usual: UsualMotion, *, noise: float, inter_bytes: float | None, is_variable_rate: bool | None
 ) -> Suspicion | None:
     """Whether two key frames are the same picture.
 
     Args:
-        measured: their difference, grey levels.
+        measured: what differs between them.
         usual: what the camera shows when it is alive.
         noise: variance of the noise in the picture, see ``Features``.
         inter_bytes: median size of the frames between them; None: there are none.
@@ -111,20 +150,27 @@ def frozen(
             it refines a standing picture or pads it, so that sizes prove nothing.
     """
     addition = ""
-    of_usual, of_noise, equal = _OF_USUAL, _OF_NOISE, _EQUAL
+    equal = _EQUAL
     if is_variable_rate and inter_bytes is not None and usual.inter_bytes is not None:
         least_bytes = _OF_USUAL_BYTES * usual.inter_bytes
         if inter_bytes >= least_bytes:
             return None
-        of_usual, of_noise, equal = _OF_USUAL_WITH_BYTES, _OF_NOISE_WITH_BYTES, _EQUAL_WITH_BYTES
+        equal = _EQUAL_WITH_BYTES
         addition = f", and the frames between have {inter_bytes:.0f} bytes; at least {least_bytes:.0f} is expected"
-    limit = min(MAX_DIFFERENCE, of_usual * (usual.difference or 0.0))
-    if noise >= _VISIBLE_NOISE or usual.settling:
-        limit = min(limit, of_noise * _LIFE_OF_NOISE * math.sqrt(noise))
+    limit = min(MAX_DIFFERENCE, _OF_USUAL * (usual.blocks or 0.0))
+    deviation = math.sqrt(noise)
+    if not usual.is_known:
+        temporal = min(deviation, (usual.grain or 0.0) / _GRAIN_OF_NOISE)
+        limit = min(limit, _OF_NOISE_IF_UNKNOWN * _LIFE_OF_NOISE * temporal)
+    elif noise >= _VISIBLE_NOISE:
+        limit = min(limit, _OF_NOISE * _LIFE_OF_NOISE * deviation)
+    if usual.grain is not None and measured.grain >= _OF_USUAL_GRAIN * usual.grain:
+        limit = 0.0
     limit = max(limit, equal)
-    if measured > limit:
+    if measured.blocks > limit:
         return None
     return Suspicion(
         Fault.FROZEN,
-        f"the grey levels of two key frames differ by {measured:.3f}; at least {limit:.3f} is expected{addition}",
+        f"the grey levels of two key frames differ by {measured.blocks:.3f}; at least {limit:.3f} is expected"
+        + addition,
     )

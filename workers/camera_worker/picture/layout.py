@@ -19,6 +19,15 @@ LOST_BELOW = 0.35
 RELIABLE_FROM = 0.6
 #: With fewer blocks than this nothing is said about the layout: the low-texture guard.
 MIN_BLOCKS = 5
+#: Fainter blocks that usually look like themselves count as well, beside others of their kind that do so now: what
+#: wipes out faint detail, as compression or haze does, spares none of it, and a cover hides one part of the view. Of
+#: blocks that have nothing in common with the reference one in fifty passes for itself by chance.
+_FAINT_KEPT_FROM, _MIN_FAINT_KEPT = 0.75, 0.15
+#: What hides them is in one piece, while rain or an unsteady mast loses one here and one there: of neighbours more must
+#: share their fate than by chance, by this part of what is possible.
+_COHERENCE = 0.4
+#: And this part of the bold blocks must be lost along with them, or it is the light that has faded there.
+_MIN_BOLD_LOST = 0.3
 #: Likeness from which a block is beyond doubt as it was.
 _KEPT_FROM = 0.6
 #: Part of the blocks that count whose loss is a fault. A lorry in the middle of the view takes 0.3-0.4; a hand or a bag
@@ -38,10 +47,12 @@ class Layout:
     """A picture against a reference, block by block."""
 
     likeness: Blocks  #: correlation of the edges, -1..1
-    counted: Mask  #: blocks whose loss would mean something
-    lost: Mask  #: of these, the ones where the reference's edges are gone
+    bold: Mask  #: blocks whose loss would mean something, whatever becomes of the others
+    counted: Mask  #: these, and the faint ones where they tell something
+    lost: Mask  #: of the counted ones, those where the reference's edges are gone
     lost_share: float  #: part of the counted blocks that is lost, 0..1; 0 if nothing can be said
     max_lost: float  #: what that part may be
+    is_lost: bool  #: whether so much is gone that it is a fault
 
     @property
     def kept_share(self) -> float:
@@ -68,16 +79,44 @@ def compare(features: Features, reference: Features, reliability: Blocks) -> Lay
     common = block_means(features.edge_x * reference.edge_x + features.edge_y * reference.edge_y)
     likeness = common / np.sqrt(features.edge_energy * reference.edge_energy + _EPSILON)
     strength = common / (reference.edge_energy + _EPSILON)
-    counted = (reliability >= RELIABLE_FROM) & (reference.middle >= _visible(features, reference))
-    lost = counted & (likeness < LOST_BELOW) & (strength < LOST_BELOW)
+    reliable = reliability >= RELIABLE_FROM
+    bold = reliable & (reference.middle >= _visible(features, reference))
+    gone = (likeness < LOST_BELOW) & (strength < LOST_BELOW)
+    number = int(np.count_nonzero(bold))
+    if number < MIN_BLOCKS:
+        return Layout(likeness, bold, bold, bold & gone, 0.0, 1.0, is_lost=False)
+    bold_share = float(np.count_nonzero(bold & gone)) / number
+    faint = reliable & ~bold
+    tells = _tells(faint, likeness, reliability) and _coherence(reliable, reliable & gone) >= _COHERENCE
+    counted = reliable if tells else bold
     number = int(np.count_nonzero(counted))
-    lost_share = float(np.count_nonzero(lost)) / number if number >= MIN_BLOCKS else 0.0
-    return Layout(likeness, counted, lost, lost_share, demanded(MAX_LOST, number))
+    lost = counted & gone
+    share, limit = float(np.count_nonzero(lost)) / number, demanded(MAX_LOST, number)
+    return Layout(likeness, bold, counted, lost, share, limit, is_lost=share >= limit and bold_share >= _MIN_BOLD_LOST)
 
 
-def demanded(share: float, number: int, *, stricter_by: float = _STRICTER_BY) -> float:
-    """The share of a number of blocks that must agree: more than ``share`` where blocks are few."""
-    few = min(max((_MANY_BLOCKS - number) / (_MANY_BLOCKS - MIN_BLOCKS), 0.0), 1.0)
+def _tells(faint: Mask, likeness: Blocks, reliability: Blocks) -> bool:
+    """Whether enough of the faint blocks are there for the loss of the others to mean something."""
+    number = int(np.count_nonzero(faint))
+    kept = int(np.count_nonzero(faint & (likeness >= _FAINT_KEPT_FROM * reliability)))
+    return number >= MIN_BLOCKS and kept >= _MIN_FAINT_KEPT * number
+
+
+def _coherence(counted: Mask, lost: Mask) -> float:
+    """How much more often than by chance two neighbours are both lost or both kept; 1: always."""
+    pairs = same = 0
+    for first, second in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        both = counted[first] & counted[second]
+        pairs += int(np.count_nonzero(both))
+        same += int(np.count_nonzero(both & (lost[first] == lost[second])))
+    share = float(np.count_nonzero(lost)) / max(int(np.count_nonzero(counted)), 1)
+    chance = share**2 + (1 - share) ** 2
+    return (same / max(pairs, 1) - chance) / max(1 - chance, 1e-6)
+
+
+def demanded(share: float, number: int, *, many: int = _MANY_BLOCKS, stricter_by: float = _STRICTER_BY) -> float:
+    """The share of a number of blocks that must agree: more than ``share`` where they are not ``many``."""
+    few = min(max((many - number) / (many - MIN_BLOCKS), 0.0), 1.0)
     return share + stricter_by * few * (1 - share)
 
 

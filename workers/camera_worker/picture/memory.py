@@ -15,7 +15,7 @@ from camera_worker.picture.reference import View
 from camera_worker.picture.thumbnail import HEIGHT, WIDTH
 
 #: Raise when a number learned by an earlier version means something else.
-_VERSION = 1
+_VERSION = 2
 #: What numpy and zipfile raise for bytes that are not, or not quite, an archive of arrays.
 _DAMAGE = (
     OSError,
@@ -40,9 +40,10 @@ class Memory:
 
     def dump(self) -> bytes:
         """As a compressed archive of arrays."""
+        motion = self.motion
         arrays = {
             "version": np.array(_VERSION),
-            "motion": np.array([_number(self.motion.difference), _number(self.motion.inter_bytes)]),
+            "motion": np.array([_number(value) for value in (motion.blocks, motion.grain, motion.inter_bytes)]),
         }
         for light, view in self.views.items():
             if not view.is_borrowed:
@@ -69,7 +70,7 @@ class Memory:
     @classmethod
     def _of(cls, arrays: dict[str, np.ndarray]) -> "Memory":
         version, motion = arrays.get("version"), arrays.get("motion")
-        if version is None or motion is None or version.shape != () or version != _VERSION or motion.shape != (2,):
+        if version is None or motion is None or version.shape != () or version != _VERSION or motion.shape != (3,):
             raise ValueError(f"the memory of a camera's picture is not of version {_VERSION}")
         views = {}
         for light, name in _LIGHTS.items():
@@ -79,8 +80,8 @@ class Memory:
             if luma.dtype != np.uint8 or luma.shape != (HEIGHT, WIDTH) or reliability.shape != (ROWS, COLUMNS):
                 raise ValueError("the memory of a camera's picture holds another size of picture")
             views[light] = View(measure(luma), reliability.astype(np.float32))
-        difference, inter_bytes = (float(value) for value in motion)
-        return cls(views, UsualMotion(_optional(difference), _optional(inter_bytes)))
+        blocks, grain, inter_bytes = (_optional(float(value)) for value in motion)
+        return cls(views, UsualMotion(blocks, grain, inter_bytes))
 
 
 def _number(value: float | None) -> float:

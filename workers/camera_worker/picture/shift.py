@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from camera_worker.picture.features import COLUMNS, ROWS, Features, Plane
+from camera_worker.picture.features import Features, Plane
 from camera_worker.picture.layout import Mask
 
 #: The view is found again where this part of the reference's edges lies together. By chance it is 0.05-0.2.
@@ -57,21 +57,9 @@ def find_shift(features: Features, reference: Features, counted: Mask) -> Search
         counted: its blocks to look for.
     """
     height, width = features.edge_x.shape
-    weight = np.kron(counted, np.ones((height // ROWS, width // COLUMNS))).astype(np.float32)
-    found = _correlate(_complex(features), _complex(reference) * weight[:, :, None])
-    return Search(_peak(found, width=width), _nearby(found, reach=int(MAX_SHIFT * width), width=width))
-
-
-def find_parts(features: Features, reference: Features) -> list[Shift | None]:
-    """The displacement of each quarter of the view: they differ when the camera was turned about its axis or zoomed."""
-    height, width = features.edge_x.shape
-    mine, usual = _complex(features), _complex(reference)
-    quarters = [
-        (slice(top, top + height // 2), slice(left, left + width // 2))
-        for top in (0, height // 2)
-        for left in (0, width // 2)
-    ]
-    return [_peak(_correlate(mine[at], usual[at]), width=width) for at in quarters]
+    weight = cv2.resize(counted.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
+    found = coincidence(spectrum(features), reference.edge_x * weight, reference.edge_y * weight)
+    return Search(peak(found), _nearby(found, reach=int(MAX_SHIFT * width)))
 
 
 def displaced(features: Features, shift: Shift) -> Features:
@@ -82,36 +70,49 @@ def displaced(features: Features, shift: Shift) -> Features:
     return replace(features, edge_x=edge_x, edge_y=edge_y)
 
 
-def _complex(features: Features) -> Plane:
-    return np.asarray(cv2.merge([features.edge_x, features.edge_y]), np.float32)
+def spectrum(features: Features) -> Plane:
+    """Of a picture's edges, to look for others among them: 90x160x2."""
+    return _spectrum(features.edge_x, features.edge_y)
 
 
-def _correlate(picture: Plane, sought: Plane) -> Plane:
-    """Part of the sought edges that coincide, for every cyclic displacement."""
-    spectra = [cv2.dft(np.ascontiguousarray(plane), flags=cv2.DFT_COMPLEX_OUTPUT) for plane in (picture, sought)]
-    product = cv2.mulSpectrums(spectra[0], spectra[1], 0, conjB=True)
+def coincidence(picture: Plane, edge_x: Plane, edge_y: Plane) -> Plane:
+    """Part of the sought edges that lie on a picture's, 0..1, for every cyclic displacement.
+
+    Args:
+        picture: its ``spectrum``.
+        edge_x: 90x160, the sought edges.
+        edge_y: as above.
+    """
+    product = cv2.mulSpectrums(picture, _spectrum(edge_x, edge_y), 0, conjB=True)
     found = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[:, :, 0]
-    return np.asarray(found / max(float((sought * sought).sum()), 1e-3), np.float32)
+    energy = float(cv2.norm(edge_x, cv2.NORM_L2SQR) + cv2.norm(edge_y, cv2.NORM_L2SQR))
+    return np.asarray(found / max(energy, 1e-3), np.float32)
 
 
-def _peak(found: Plane, *, width: int) -> Shift | None:
-    """The one clear peak as a displacement."""
+def _spectrum(edge_x: Plane, edge_y: Plane) -> Plane:
+    return np.asarray(cv2.dft(cv2.merge([edge_x, edge_y]), flags=cv2.DFT_COMPLEX_OUTPUT), np.float32)
+
+
+def peak(found: Plane) -> Shift | None:
+    """The one clear peak of a ``coincidence`` as a displacement."""
     _, best, _, (x, y) = cv2.minMaxLoc(found)
     if best < _FOUND_FROM:
         return None
-    height, columns = found.shape
-    right, down = (x + columns // 2) % columns - columns // 2, (y + height // 2) % height - height // 2
-    # Centred on the peak, everything outside of its surroundings must be much lower.
-    centred = np.roll(found, (height // 2 - y, columns // 2 - x), axis=(0, 1))
-    centred[height // 2 - _PEAK : height // 2 + _PEAK + 1, columns // 2 - _PEAK : columns // 2 + _PEAK + 1] = -1
-    if best < _CLEAR * float(centred.max()):
+    height, width = found.shape
+    right, down = (x + width // 2) % width - width // 2, (y + height // 2) % height - height // 2
+    # Everything outside of the peak's surroundings must be much lower.
+    around = np.arange(-_PEAK, _PEAK + 1)
+    rest = found.copy()
+    rest[np.ix_((y + around) % height, (x + around) % width)] = -1
+    if best < _CLEAR * float(rest.max()):
         return None
     return Shift(right / width, down / width)
 
 
-def _nearby(found: Plane, *, reach: int, width: int) -> Shift:
+def _nearby(found: Plane, *, reach: int) -> Shift:
     """The highest place within a few pixels."""
-    side = 2 * reach + 1
-    near = np.roll(found, (reach, reach), axis=(0, 1))[:side, :side]
+    places = np.arange(-reach, reach + 1)
+    near = found[np.ix_(places, places)]
     _, _, _, (x, y) = cv2.minMaxLoc(near)
+    width = found.shape[1]
     return Shift((x - reach) / width, (y - reach) / width)

@@ -50,6 +50,7 @@ def flat(level: int) -> Gray:
         (defocused, effects.defocus_strong, Fault.DEFOCUSED),
         (covered, effects.cloth, Fault.COVERED),
         (covered, effects.paint, Fault.COVERED),
+        (covered, effects.drops, Fault.COVERED),
     ],
 )
 def test_a_check_finds_its_fault(view: View, check: Check, effect: effects.Effect, fault: Fault) -> None:
@@ -104,3 +105,38 @@ def test_a_small_displacement_is_undone_before_anything_is_lost(view: View) -> N
 def test_blur_under_fog_is_still_blur_and_fog_alone_is_not(view: View) -> None:
     assert defocused(Evidence(shown(effects.fogged, 0), view)) is not None
     assert all(check(Evidence(shown(effects.fog, 2), view)) is None for check in VIEW_CHECKS)
+
+
+@pytest.mark.parametrize("severity", [0, 1, 2])
+def test_blur_leaves_the_coarse_picture_and_paint_does_not(view: View, severity: int) -> None:
+    assert Evidence(shown(effects.defocus_strong, severity), view).coarse_share > 0.65
+    assert Evidence(shown(effects.paint, severity), view).coarse_share < 0.5
+    assert defocused(Evidence(shown(effects.paint, severity), view)) is None
+
+
+def test_detail_and_outlines_gone_together_are_a_cover_before_half_of_the_view_is_lost(
+    view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = Evidence(shown(effects.drops, 1), view)
+    monkeypatch.setattr(Evidence, "is_lost", False)
+    suspicion = covered(evidence)
+    assert suspicion is not None
+    assert "of its outlines is left; at least 40% is expected" in suspicion.message
+    # The same by another light's reference means nothing: a lamp draws other outlines.
+    assert covered(Evidence(shown(effects.drops, 1), replace(view, is_borrowed=True))) is None
+
+
+def test_what_was_found_elsewhere_is_certain_and_what_is_only_missing_is_not(view: View) -> None:
+    for effect in (effects.pan, effects.rotate):
+        suspicion = moved(Evidence(shown(effect), view))
+        assert suspicion is not None
+        assert suspicion.is_certain
+    suspicion = covered(Evidence(shown(effects.cloth), view))
+    assert suspicion is not None
+    assert not suspicion.is_certain
+
+
+def test_the_message_of_a_turned_camera_says_by_how_much(view: View) -> None:
+    suspicion = moved(Evidence(shown(effects.rotate), view))
+    assert suspicion is not None
+    assert "turned by 12° and 1.00 times as large" in suspicion.message

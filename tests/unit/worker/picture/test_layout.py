@@ -46,6 +46,40 @@ def test_nothing_is_said_about_a_wall() -> None:
     assert layout.kept_share == 1
 
 
+def _gravel(seed: int = 5) -> Gray:
+    """A road with five marks and a grain fainter than what counts on its own."""
+    road = 110 + cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (180, 320)), (0, 0), 1.2) * 4
+    for x, y in ((30, 30), (150, 50), (290, 30), (70, 150), (250, 150)):
+        cv2.line(road, (x, y), (x + 18, y + 12), 220, 2)
+    return np.asarray(np.rint(road), np.uint8)
+
+
+def test_faint_blocks_count_beside_others_of_their_kind() -> None:
+    road = measure(_gravel())
+    covered = _gravel().copy()
+    covered[:, 110:] = 90
+    layout = compare(measure(covered), road, RELIABLE)
+    assert int(layout.bold.sum()) < 20 < int(layout.counted.sum())
+    assert layout.lost_share == pytest.approx(0.63, abs=0.08)
+    assert layout.is_lost
+
+
+def test_what_wipes_out_all_that_is_faint_is_no_cover() -> None:
+    road = measure(_gravel())
+    wiped = _gravel(seed=6)
+    layout = compare(measure(wiped), road, RELIABLE)
+    assert (layout.counted == layout.bold).all()
+    assert not layout.is_lost
+
+
+def test_a_cover_hides_bold_blocks_along_with_faint_ones() -> None:
+    road, shaded = measure(_gravel()), _gravel(seed=6)
+    shaded[:60] = _gravel()[:60]
+    layout = compare(measure(shaded), road, RELIABLE)
+    assert layout.lost_share > layout.max_lost
+    assert not layout.is_lost
+
+
 def test_blocks_that_never_look_alike_do_not_count(thumb: Thumb) -> None:
     reliability = RELIABLE.copy()
     reliability[:, :8] = 0.3
@@ -66,4 +100,4 @@ def test_overlaid_text_does_not_make_another_view_the_usual_one(thumb: Thumb) ->
 
 def test_the_fewer_blocks_count_the_more_must_agree() -> None:
     assert demanded(0.45, 144) == 0.45
-    assert 0.45 < demanded(0.45, 30) < demanded(0.45, 10) < demanded(0.45, 5) < 0.8
+    assert 0.45 < demanded(0.45, 20) < demanded(0.45, 10) < demanded(0.45, 5) < 0.8

@@ -99,13 +99,13 @@ def test_what_was_suspected_before_a_gap_has_to_show_anew(camera: Camera) -> Non
 
 
 def test_how_much_changes_over_a_gap_is_no_measure_of_life(camera: Camera) -> None:
-    calm = camera.monitor._motion.difference
+    calm = camera.monitor._motion.blocks
     for _ in range(5):
         camera.monitor.interrupted()
         camera.now += 40_000.0
         camera.number += 1000
         camera.show(1)
-    assert camera.monitor._motion.difference == calm
+    assert camera.monitor._motion.blocks == calm
 
 
 @pytest.mark.parametrize("is_restored", [False, True])
@@ -270,3 +270,14 @@ def test_two_cameras_share_nothing() -> None:
     for number in range(4):
         first.observe(black, KeyFrameFacts(float(number)))
     assert not second.observe(thumbnail(street(0)), KeyFrameFacts(0.0))
+
+
+def test_a_turned_camera_is_moved_though_a_lorry_hides_where_the_view_went(camera: Camera) -> None:
+    def behind_lorry(frame: effects.Frame, moment: effects.Moment) -> effects.Frame:
+        turned = effects.pan(frame, moment)
+        if moment.key > 0:
+            turned[30:, 30:] = 140
+        return turned
+
+    _, finding = _first(camera.show(3, behind_lorry))
+    assert finding.fault is Fault.MOVED

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from camera_worker.picture.features import Features, measure
-from camera_worker.picture.shift import displaced, find_parts, find_shift
+from camera_worker.picture.shift import displaced, find_shift
 from camera_worker.picture.thumbnail import Gray
 
 Thumb = Callable[..., Gray]
@@ -35,15 +35,6 @@ def test_nothing_is_found_in_nothing(thumb: Thumb, level: int) -> None:
     empty = measure(np.full((180, 320), level, np.uint8))
     assert find_shift(empty, measure(thumb()), EVERYWHERE).clear is None
     assert find_shift(measure(thumb()), empty, EVERYWHERE).clear is None
-
-
-def test_quarters_of_a_turned_view_go_different_ways(thumb: Thumb) -> None:
-    matrix = cv2.getRotationMatrix2D((160, 90), 3, 1.0)
-    parts = find_parts(_warped(thumb(), matrix.tolist()), measure(thumb()))
-    found = [part for part in parts if part is not None]
-    assert len(found) >= 3
-    assert max(part.length for part in found) > 0.012
-    assert len({(part.right > 0, part.down > 0) for part in found}) >= 2
 
 
 def test_a_displacement_can_be_undone(thumb: Thumb) -> None:
