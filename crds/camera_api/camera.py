@@ -43,7 +43,7 @@ class RtspSource(ApiModel):
 
     url: Annotated[StreamUrl, Field(json_schema_extra=_RTSP_URL)]
     """Main stream, for example rtsp://192.0.2.10:554/stream1 (rtsp:// or rtsps://), without user name and password:
-    they come from the Secret in credentialsSecretRef."""
+    they come from the Secret in credentialsSecretRef. rtsps:// encrypts, but any certificate is accepted."""
     sub_stream_url: Annotated[StreamUrl | None, Field(json_schema_extra=_RTSP_URL)] = None
     """Smaller stream of the same picture, pulled only while someone needs it; same form as url."""
     transport: Transport = Transport.AUTO
@@ -57,7 +57,7 @@ class HttpSource(ApiModel):
 
     url: Annotated[StreamUrl, Field(json_schema_extra=_HTTP_URL)]
     """Stream, for example http://192.0.2.10:8080/video.mjpg (http:// or https://), without user name and password:
-    they come from the Secret in credentialsSecretRef."""
+    they come from the Secret in credentialsSecretRef. https:// encrypts, but any certificate is accepted."""
 
 
 class Source(ApiModel):

@@ -114,6 +114,17 @@ def test_invalid_data_at_once_is_no_video_stream() -> None:
     assert diagnose(ffmpeg(av.error.InvalidDataError))[0] is Fault.STREAM_NOT_FOUND
 
 
+def test_a_port_that_speaks_no_tls_is_told_from_a_camera_that_hung_up() -> None:
+    lines = [(16, "tls", "An unexpected TLS packet was received.\n")]
+    error = ffmpeg(av.error.OSError, errno.EIO)
+    failure = opening_error(error, iter(lines), SHOWN, transport="TCP", elapsed_s=0.1, limit_s=5.0)
+
+    assert (failure.fault, failure.message) == (
+        Fault.DISCONNECTED,
+        f"{SHOWN}: no TLS connection came about; its port may be one without",
+    )
+
+
 def test_log_lines_are_quoted_in_no_message() -> None:
     _, message = diagnose(ffmpeg(av.error.OSError, errno.EIO), f"Connection to {SECRET} failed: Input/output error")
 

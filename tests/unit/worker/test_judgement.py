@@ -165,3 +165,40 @@ def test_a_stall_whose_camera_cannot_be_connected_to_any_more_is_the_networks(wo
 
     working.tick(Phase.CONNECTING, 109.5, 109.5 + UNCONNECTED_AFTER_S)
     assert fault_of(working) == (Fault.TIMED_OUT, 100.0)
+
+
+@pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.STREAMING])
+def test_a_camera_that_waits_for_others_or_has_just_been_opened_is_given_as_long_as_one_that_is_asked(
+    working: Judgement, phase: Phase
+) -> None:
+    working.fail(error(Fault.DISCONNECTED), 108.0, retry_at=109.0)
+
+    working.tick(phase, 109.1, 109.1 + UNANSWERED_AFTER_S - 0.1)
+    assert working.verdict is Verdict.WORKING
+
+    working.tick(phase, 109.1, 109.1 + UNANSWERED_AFTER_S)
+    assert fault_of(working) == (Fault.DISCONNECTED, 100.0)
+
+
+def test_a_stall_is_one_whoever_is_asked_first(working: Judgement) -> None:
+    working.fail(error(Fault.STALLED), 109.0, retry_at=109.1)
+    working.tick(Phase.QUEUED, 109.2, 110.0)
+
+    assert fault_of(working) == (Fault.STALLED, 100.0)
+
+
+def test_a_failure_is_remembered_without_what_it_came_through(new: Judgement) -> None:
+    def fail() -> None:
+        try:
+            int("rtsp://viewer:hunter2@192.0.2.7")
+        except ValueError:
+            raise StreamError(Fault.DISCONNECTED, "closed", connected=False) from None
+
+    with pytest.raises(StreamError) as raised:
+        fail()
+    new.fail(raised.value, 0.2, retry_at=1.0)
+
+    assert new.pending is not None
+    assert (new.pending.fault, new.pending.message, new.pending.connected) == (Fault.DISCONNECTED, "closed", False)
+    assert new.pending.__traceback__ is None
+    assert new.pending.__context__ is None

@@ -1,5 +1,7 @@
 """Places for sessions that are set up at the same time."""
 
+import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -51,6 +53,52 @@ def test_a_site_cannot_take_the_places_of_others() -> None:
 
     with slots.taken(never, "north") as taken:
         assert taken
+
+
+def test_who_has_asked_first_comes_first() -> None:
+    slots = OpenSlots(2, per_site=1)
+    order: list[int] = []
+    waits = [threading.Event() for _ in range(6)]
+
+    def ask(number: int) -> None:
+        def unwanted() -> bool:
+            waits[number].set()
+            return False
+
+        with slots.taken(unwanted, "north") as taken:
+            assert taken
+            order.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    with slots.taken(never, "north"):
+        for thread, is_waiting in zip(threads, waits, strict=True):
+            thread.start()
+            # It is asked whether it still wants the place once it waits.
+            assert is_waiting.wait(5)
+        with slots.taken(never, "south") as taken:
+            assert taken
+    for thread in threads:
+        thread.join()
+
+    assert order == [0, 1, 2, 3, 4, 5]
+
+
+def test_who_gives_up_keeps_nobody_waiting() -> None:
+    slots = OpenSlots(1)
+    gone, taken = threading.Event(), threading.Event()
+
+    def ask(unwanted: Callable[[], bool], note: threading.Event) -> None:
+        with slots.taken(unwanted):
+            note.set()
+
+    with slots.taken(never):
+        threads = [threading.Thread(target=ask, args=args) for args in ((always, gone), (never, taken))]
+        for thread in threads:
+            thread.start()
+        assert gone.wait(5)
+    assert taken.wait(5)
+    for thread in threads:
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def opening_error(
         elapsed_s: seconds that the attempt took.
         limit_s: seconds that it was given.
     """
+    lines = list(lines)
     text = "\n".join(line for _, _, line in lines)
     answers = list(_ANSWER.finditer(text))
     if answers:
@@ -77,7 +78,8 @@ def opening_error(
         return StreamError(Fault.UNREACHABLE, f"{shown}: {os.strerror(number)}")
     if number == EPROTONOSUPPORT:
         return StreamError(Fault.UNSUPPORTED_TRANSPORT, f"{shown} refuses {transport}")
-    return _by_time(error, text, shown, elapsed_s=elapsed_s, limit_s=limit_s)
+    is_tls = any(part == "tls" for _, part, _ in lines)
+    return _by_time(error, text, shown, is_tls=is_tls, elapsed_s=elapsed_s, limit_s=limit_s)
 
 
 def reading_error(error: BaseException, shown: str, *, silent_s: float) -> StreamError:
@@ -95,12 +97,16 @@ def _by_answer(answer: re.Match[str], shown: str, transport: str) -> StreamError
     return StreamError(fault, f"{shown} answered {request}{over} with {status}")
 
 
-def _by_time(error: BaseException, text: str, shown: str, *, elapsed_s: float, limit_s: float) -> StreamError:
+def _by_time(
+    error: BaseException, text: str, shown: str, *, is_tls: bool, elapsed_s: float, limit_s: float
+) -> StreamError:
     """FFmpeg has one error, "invalid data", for a camera that says nothing, hangs up, or says what makes no sense."""
     if elapsed_s >= limit_s * 0.9:
         return StreamError(
             Fault.TIMED_OUT, f"{shown} accepted the connection, then gave no answer for {elapsed_s:.0f} s"
         )
+    if is_tls:
+        return StreamError(Fault.DISCONNECTED, f"{shown}: no TLS connection came about; its port may be one without")
     if not isinstance(error, av.error.InvalidDataError) or _CLOSED.search(text):
         return StreamError(Fault.DISCONNECTED, f"{shown} closed the connection while the stream was set up")
     return StreamError(Fault.STREAM_NOT_FOUND, f"{shown} answered with what is no video stream")

@@ -60,7 +60,7 @@ class Judgement:
 
     def fail(self, error: StreamError, now: float, *, retry_at: float) -> None:
         """A try or the stream has failed, and the next try is due at ``retry_at``."""
-        self.pending = error
+        self.pending = error.without_frames()
         if self.trouble is not None:
             self._reconsider(self.trouble, error, now)
         elif self.verdict is not Verdict.WORKING or max(now, retry_at) >= self._deadline:
@@ -72,6 +72,10 @@ class Judgement:
             return
         in_phase = now - phase_since
         stalled = self.pending is not None and self.pending.fault is Fault.STALLED
+        if phase in {Phase.QUEUED, Phase.STREAMING} and not stalled and in_phase < UNANSWERED_AFTER_S:
+            # It accepts connections, and that others of its site are asked first is not its fault; or its session has
+            # just been set up, and the first packet is due.
+            return
         if phase is Phase.CONNECTING or (phase is Phase.OPENING and not stalled):
             # A stream that stands still may have lost its camera: a connection tells that within moments.
             if in_phase >= (UNCONNECTED_AFTER_S if phase is Phase.CONNECTING else UNANSWERED_AFTER_S):

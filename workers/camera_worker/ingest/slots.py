@@ -1,12 +1,13 @@
 """How many sessions may be set up at the same time: dozens at once would time out behind one uplink.
 
 Bounded for the worker, and for each site: cameras of a site whose uplink has come back must neither overrun it nor
-keep those of other sites waiting.
+keep those of other sites waiting. Within a site, who has asked first comes first: a camera that is back at once must
+not wait for ever new ones that hang.
 """
 
 import ipaddress
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ class OpenSlots:
         self._limit = limit
         self._per_site = limit if per_site is None else per_site
         self._taken: Counter[str] = Counter()
+        #: By site, those that wait, the first one first.
+        self._waiting: dict[str, deque[object]] = {}
         self._freed = threading.Condition()
 
     @contextmanager
@@ -53,13 +56,26 @@ class OpenSlots:
             self._give_back(site)
 
     def _take(self, unwanted: Callable[[], bool], site: str) -> bool:
+        ticket = object()
         with self._freed:
-            while self._taken.total() >= self._limit or self._taken[site] >= self._per_site:
-                self._freed.wait(_LOOK_EVERY_S)
-                if unwanted():
-                    return False
-            self._taken[site] += 1
+            queue = self._waiting.setdefault(site, deque())
+            queue.append(ticket)
+            try:
+                while queue[0] is not ticket or self._is_full(site):
+                    self._freed.wait(_LOOK_EVERY_S)
+                    if unwanted():
+                        return False
+                self._taken[site] += 1
+            finally:
+                queue.remove(ticket)
+                if not queue:
+                    del self._waiting[site]
+                # The next one of the site may find a place, too.
+                self._freed.notify_all()
         return True
+
+    def _is_full(self, site: str) -> bool:
+        return self._taken.total() >= self._limit or self._taken[site] >= self._per_site
 
     def _give_back(self, site: str) -> None:
         with self._freed:
