@@ -41,15 +41,17 @@ lint: setup ## Format, style, types, import contracts, rendered files
 	tests/run static
 
 .PHONY: bench
-bench: bench-operator bench-ingest bench-relay wire-report picture-report bench-latency ## All benchmarks; results go to tests/bench/RESULTS.md by hand
+bench: bench-operator bench-ingest bench-relay bench-isolation wire-report picture-report bench-latency ## All benchmarks; results go to tests/bench/RESULTS.md by hand
 
-.PHONY: bench-operator bench-ingest bench-relay bench-latency
+.PHONY: bench-operator bench-ingest bench-relay bench-isolation bench-latency
 bench-operator: setup ## Operator on a real API server: latency, calm, restart, memory
 	$(BIN)/python tests/bench/bench_control_plane.py
 bench-ingest: setup ## Ingest worker: cameras per core, memory, opening
 	$(BIN)/python tests/bench/bench_ingest.py
 bench-relay: setup ## Relay: 32 cameras, 64 readers, a slow one
 	$(BIN)/python tests/bench/bench_relay.py
+bench-isolation: setup ## Hanging and flapping neighbours: gaps between packets of the others
+	$(ROOT) $(BIN)/python tests/bench/bench_isolation.py
 bench-latency: setup ## From the wire to the status, on the node of the demo
 	$(ROOT) $(BIN)/python tests/bench/bench_camera_latency.py
 

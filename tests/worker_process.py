@@ -30,7 +30,7 @@ from camera_api.camera import Transport
 from camera_api.health import CameraHealth, HealthReport, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from camera_api.faults import Fault
@@ -40,9 +40,15 @@ OFFLINE_AFTER_S: Final = 4.0
 
 
 class Worker:
-    """A worker's process, its assignment's file and its API."""
+    """A worker's process, its assignment's file and its API.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for the assignment, what is remembered, and the log.
+        program: what Python is to run.
+    """
+
+    def __init__(self, folder: Path, *, program: Sequence[str] = ("-m", "camera_worker")) -> None:
+        self._program = program
         self._assignment = folder / ASSIGNMENT_KEY
         self._memory = folder / "memory"
         self.log = folder / "log"
@@ -54,7 +60,7 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "camera_worker", "--assignment", str(self._assignment)]
+        command = [sys.executable, *self._program, "--assignment", str(self._assignment)]
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--log-level", "debug"]
         sources = os.pathsep.join(path for path in sys.path if path.endswith(("crds", "workers")))
         with self.log.open("wb") as log:
@@ -70,6 +76,11 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:
             self.terminate()
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self._port}"
 
     def terminate(self) -> tuple[int, float]:
         """Exit code, and the seconds that it took."""
@@ -105,9 +116,7 @@ class Worker:
         eventually(lambda: self.report().acknowledged_revision == self.revision, 10, "the acknowledgement")
 
     def get(self, path: str) -> bytes:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
-        )
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=35) as response:
             body: bytes = response.read()
         return body

@@ -43,7 +43,7 @@ def outcome(
 ) -> tuple[list[Result], dict[str, int]]:
     """What the worker has said of all cases, broken at the same time, and the frames that healthy cameras miss."""
     worker = stack.enter_context(Worker(tmp_path_factory.mktemp("worker")))
-    worker.assign(*(gstreamer.watched(simulator, name) for name in HEALTHY))
+    worker.assign(*(gstreamer.healthy(simulator, name) for name in HEALTHY))
     neighbours = Neighbours(worker, simulator, HEALTHY)
     neighbours.wait(15.0)
     results = run_wave(worker, list(_cases(stack, simulator)), learn_s=LEARN_S, say=print)
@@ -59,7 +59,7 @@ def _cases(stack: ExitStack, simulator: SimulatorProcess) -> Iterator[Case]:
     for speech, auth in ((secure, "digest"), (web, "basic"), (jpeg, "digest")):
         yield from gstreamer.account_cases(simulator, speech, auth)
     yield from gstreamer.transport_cases(simulator)
-    yield from gstreamer.address_cases(simulator)
+    yield from gstreamer.address_cases(stack, simulator)
     try:
         require_network()
     except NetworkUnavailableError:

@@ -35,7 +35,8 @@ _QUIET_S: Final = 8.0
 #: Seconds of good stream after which a camera's usual frame rate is known.
 LEARN_S: Final = 25.0
 _WORKS_WITHIN_S: Final = 20.0
-_MENDED_WITHIN_S: Final = 45.0
+#: Between two tries pass up to 39 s.
+_MENDED_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,10 @@ class Case:
     ends_over: str = ""
     #: It is a fault of minutes, and stands for minutes after its end: that is not waited for.
     lasts: bool = False
-    #: A name that may be told before, because it is true at that time.
+    #: A name that is right as well, until more is known.
     first: Fault | None = None
-    #: Names that may be told later, because it is so bad.
-    later: tuple[Fault, ...] = ()
+    #: Names that may be told besides, because they are true at that time or it is so bad, but do not count.
+    besides: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Result:
 
     case: Case
     got: str
-    known_s: float | None
+    known_s: float | None  #: until it had a right name
+    named_s: float | None  #: until it had the expected one
     working_again_s: float | None
     wrong: str  #: why it is no success; empty: it is one
 
@@ -162,7 +164,9 @@ def run_wave(
             for case in alive
             for name in (case.camera.name,)
         ]
-        results += [Result(case, _describe(log.now(case.camera.name)), None, None, "never worked") for case in dead]
+        results += [
+            Result(case, _describe(log.now(case.camera.name)), None, None, None, "never worked") for case in dead
+        ]
         worker.assign(removed=tuple(case.camera.name for case in cases))
     return results
 
@@ -218,12 +222,17 @@ def _judge(log: HealthLog, case: Case, broken: float, mended: float, transport: 
     name = case.camera.name
     until_mended = [fault for fault in log.names(name, broken) if (log.first(name, broken, _has(fault)) or 0) < mended]
     got = " then ".join(fault.value for fault in until_mended) or "none"
-    known_at = log.first(name, broken, lambda health: bool(health.faults))
+    known_s, named_s = (
+        min(
+            (at - broken for fault in faults if (at := _called(log, name, broken, fault, mended)) is not None),
+            default=None,
+        )
+        for faults in ((case.first, case.expected), (case.expected,))
+    )
     working_at = log.first(name, mended, _works)
-    known_s = None if known_at is None or known_at > mended else known_at - broken
     again_s = None if working_at is None else working_at - mended
     wrong = ""
-    allowed = {case.first, case.expected, *case.later}
+    allowed = {case.first, case.expected, *case.besides}
     if case.expected is None and until_mended:
         wrong = "a fault was named"
     elif case.expected is not None and (case.expected not in until_mended or set(until_mended) - allowed):
@@ -234,7 +243,13 @@ def _judge(log: HealthLog, case: Case, broken: float, mended: float, transport: 
         wrong = f"still {_describe(log.now(name))}"
     elif case.ends_over and transport != case.ends_over:
         wrong = f"watched over {transport}"
-    return Result(case, got, known_s, again_s, wrong)
+    return Result(case, got, known_s, named_s, again_s, wrong)
+
+
+def _called(log: HealthLog, name: str, broken: float, fault: Fault | None, mended: float) -> float | None:
+    """When a camera had a name first, before it was mended."""
+    at = None if fault is None else log.first(name, broken, _has(fault))
+    return None if at is None or at > mended else at
 
 
 def _has(fault: Fault) -> Callable[[CameraHealth], bool]:
@@ -254,28 +269,33 @@ class Neighbours:
     worker: Worker
     simulator: SimulatorProcess
     names: tuple[str, ...]
-    _sent: Mapping[str, int] = field(default_factory=dict)
-    _received: Mapping[str, float] = field(default_factory=dict)
+    _behind: Mapping[str, int] = field(default_factory=dict)
 
-    #: Frames that may be on their way at the moment of counting.
-    IN_FLIGHT: Final = 5
+    #: Frames that may be on their way at each of some looks: FFmpeg's parser holds one back, the next one comes between
+    #: some of them.
+    IN_FLIGHT: Final = 1
+    _LOOKS: Final = 20
+    _LOOK_EVERY_S: Final = 0.03
 
     def wait(self, limit_s: float) -> None:
         """Waits until all of them work, and counts from then on."""
         _wait(lambda: {health.verdict for health in self.worker.report().cameras} == {Verdict.WORKING}, limit_s)
-        self._sent, self._received = self._count()
+        self._behind = self._look()
 
     def disturbed(self) -> dict[str, int]:
-        """Frames that are missing since ``begin``, of cameras that miss any."""
-        sent, received = self._count()
-        missing = {
-            name: round((sent[name] - self._sent[name]) - (received[name] - self._received[name]))
-            for name in self.names
-        }
+        """Frames that are missing since ``wait``, of cameras that miss any."""
+        behind = self._look()
+        missing = {name: behind[name] - self._behind[name] for name in self.names}
         return {name: frames for name, frames in missing.items() if abs(frames) > self.IN_FLIGHT}
 
-    def _count(self) -> tuple[dict[str, int], dict[str, float]]:
-        received = self.worker.counters("camera_frames_total")
-        cameras = self.simulator.cameras()
-        sent = {name: int(cameras[name]["streams"]["main"]["framesSent"]) for name in self.names}
-        return sent, {name: received[name] for name in self.names}
+    def _look(self) -> dict[str, int]:
+        """Frames that were sent and have not come, the fewest of some looks."""
+        least: dict[str, int] = {}
+        for _ in range(self._LOOKS):
+            received = self.worker.counters("camera_frames_total")
+            cameras = self.simulator.cameras()
+            for name in self.names:
+                behind = int(cameras[name]["streams"]["main"]["framesSent"]) - round(received[name])
+                least[name] = min(behind, least.get(name, behind))
+            time.sleep(self._LOOK_EVERY_S)
+        return least

@@ -19,7 +19,7 @@ from camera_api.assignment import HealthThresholds
 from camera_api.camera import Transport
 from camera_api.faults import Fault
 from simulator_process import SimulatorProcess
-from wire.cases import OFFLINE_AFTER_S, Case
+from wire.cases import OFFLINE_AFTER_S, STALL_KNOWN_WITHIN_S, Case
 from wire.network import CameraNetwork
 from wire.ports import accepts, free_port
 from worker_process import camera
@@ -259,7 +259,7 @@ def foreign_cases(stack: ExitStack, kind: ForeignKind, folder: Path, clip: Path)
     cases = [
         case("process killed", Fault.CONNECTION_REFUSED, settings("killed", killed_url), killed.end, killed.start),
         case("process hangs", Fault.TIMED_OUT, settings("halted", halted_url), halted.halt, halted.go_on,
-             first=Fault.STALLED),
+             first=Fault.STALLED, known_within_s=STALL_KNOWN_WITHIN_S),
     ]  # fmt: skip
     changed: list[tuple[str, Fault, dict[str, Any]]] = []
     if kind.account:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from camera_api.assignment import AssignedCamera, HealthThresholds
 from camera_api.camera import Transport
 from camera_api.faults import Fault
+from camera_worker.ingest.connection import FLAPPING_LOSSES, SESSION_BACKOFF
 from wire.cases import KNOWN_WITHIN_S, OFFLINE_AFTER_S, STALL_KNOWN_WITHIN_S, Case
+from wire.ports import hanging_up
 from worker_process import camera
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from contextlib import ExitStack
 
     from simulator_process import SimulatorProcess
     from wire.cases import Step
@@ -24,6 +27,11 @@ CODECS: Final = ("h264", "h265", "mjpeg")
 #: The default of categories: a camera that delivers less than half of its usual frames is at fault.
 RATE_RATIO: Final = 0.5
 NOWHERE: Final = "no-such-host.invalid"
+#: Of the simulator's clips: a fault of the picture or of the rate begins with a key frame.
+_KEY_FRAME_S: Final = 2.0
+#: How often a flapping camera drops its client, and how long a session takes until its first key frame, at most.
+_KICK_EVERY_S: Final = 1.5
+_OPENING_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,7 @@ SWITCHED: Final = (
     SimulatorFault("stall", Fault.STALLED, STALL_KNOWN_WITHIN_S),
     SimulatorFault("kick", None, shown="kick, once"),
     SimulatorFault("restart", Fault.CONNECTION_REFUSED, parameters=(("forSeconds", 10.0),)),
-    # The simulator begins with its next key frame, up to two seconds later.
-    SimulatorFault("slow", Fault.LOW_FRAME_RATE, KNOWN_WITHIN_S + 2, shown="slow: 2/5 of the rate"),
+    SimulatorFault("slow", Fault.LOW_FRAME_RATE, KNOWN_WITHIN_S + _KEY_FRAME_S, shown="slow: 2/5 of the rate"),
     SimulatorFault("clockjump", Fault.CLOCK_JUMP, shown="clock jumps an hour, and back", lasts=True),
 )
 
@@ -98,6 +105,11 @@ def watched(
     """A camera as the worker is to watch it."""
     thresholds = HealthThresholds(offline_after_seconds=OFFLINE_AFTER_S, min_frames_per_second_ratio=RATE_RATIO)
     return camera(name, simulator.url(name), password, transport=transport, health=thresholds)
+
+
+def healthy(simulator: SimulatorProcess, name: str) -> AssignedCamera:
+    """A camera that is to lose no frame, as the worker watches it by default: no hold-up of seconds ends its stream."""
+    return camera(name, simulator.url(name), transport=Transport.TCP, health=HealthThresholds())
 
 
 def switched_cases(
@@ -180,20 +192,27 @@ def transport_cases(simulator: SimulatorProcess) -> Iterator[Case]:
         )
 
 
-def address_cases(simulator: SimulatorProcess) -> Iterator[Case]:
-    """A camera's address that is changed to one that leads nowhere."""
-    # No route of any machine leads a TCP connection to the broadcast address.
-    addresses = {"no such host": (NOWHERE, Fault.DNS_FAILED), "unroutable": ("255.255.255.255", Fault.UNREACHABLE)}
-    for fault, (host, expected) in addresses.items():
-        name = expected.value.lower()
-        simulator.add_camera(declared(name=name))
+def address_cases(stack: ExitStack, simulator: SimulatorProcess) -> Iterator[Case]:
+    """A camera's address that is changed to one that leads nowhere, or to a device that hangs up."""
+    rtsp, http = Speech("rtsp", "h264"), Speech("http", "h264")
+    port = stack.enter_context(hanging_up())
+    addresses = (
+        ("no such host", rtsp, f"{NOWHERE}:554", Fault.DNS_FAILED),
+        # No route of any machine leads a TCP connection to the broadcast address.
+        ("unroutable", rtsp, "255.255.255.255:554", Fault.UNREACHABLE),
+        ("EOF in place of an answer", rtsp, f"127.0.0.1:{port}", Fault.DISCONNECTED),
+        ("EOF in place of an answer", http, f"127.0.0.1:{port}", Fault.DISCONNECTED),
+    )
+    for fault, speech, address, expected in addresses:
+        name = f"{speech.prefix}-{expected.value.lower()}"
+        simulator.add_camera(declared(name=name, protocol=speech.protocol))
         good = watched(simulator, name)
-        bad_url = urllib.parse.urlunsplit(urllib.parse.urlsplit(good.source.main_url)._replace(netloc=f"{host}:554"))
+        bad_url = urllib.parse.urlunsplit(urllib.parse.urlsplit(good.source.main_url)._replace(netloc=address))
         bad = good.model_copy(update={"source": good.source.model_copy(update={"main_url": bad_url})})
         yield Case(
             server="any",
             codec="any",
-            transport="TCP",
+            transport=speech.shown,
             fault=fault,
             expected=expected,
             camera=good,
@@ -210,15 +229,22 @@ def flapping_case(simulator: SimulatorProcess) -> Case:
         server="GStreamer",
         codec="h264",
         transport="TCP",
-        fault="kick, every 1.5 s",
+        fault=f"kick, every {_KICK_EVERY_S:g} s",
         expected=Fault.FLAPPING,
         camera=watched(simulator, name),
-        break_=_ignoring(simulator.set_fault, name, "kick", everySeconds=1.5),
+        break_=_ignoring(simulator.set_fault, name, "kick", everySeconds=_KICK_EVERY_S),
         mend=_ignoring(simulator.clear_fault, name),
-        known_within_s=15,
-        first=Fault.DISCONNECTED,
+        known_within_s=_flapping_known_within_s(),
+        besides=(Fault.DISCONNECTED,),
         lasts=True,
     )
+
+
+def _flapping_known_within_s() -> float:
+    """It is known with the loss that makes it so; before each but the first one the worker waits, and connects."""
+    # A kick that meets a session before its first key frame is no loss, and costs one wait more.
+    waits = SESSION_BACKOFF.highest * sum(SESSION_BACKOFF.first_s * (1 << loss) for loss in range(FLAPPING_LOSSES))
+    return FLAPPING_LOSSES * (_KICK_EVERY_S + _OPENING_S) + waits
 
 
 def _ignoring(function: Any, *arguments: Any, **keywords: Any) -> Step:

@@ -2,28 +2,75 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from camera_api.camera import Transport
 from camera_api.faults import Fault
+from camera_worker.ingest.loss import RTP_PAYLOAD, LossWatch
 from simulator_process import SimulatorProcess
-from wire.cases import Case
+from wire.cases import KNOWN_WITHIN_S, Case
 from wire.gstreamer import declared, watched
 from wire.network import CameraNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import ExitStack
 
     from camera_api.assignment import AssignedCamera
 
 #: Packets of 1,000 that get lost.
 LOSSES: Final = (5, 10, 20, 50)
-#: From so many on a stream of 1 Mbit/s misses enough packets in time.
-_MUCH: Final = 20
-#: 4 Mbit/s as well: the smaller a stream, the longer it takes to tell half a percent from chance.
-STREAMS: Final[tuple[dict[str, str], ...]] = ({"clip": "h264-1080p"}, {"codec": "h265"}, {"codec": "mjpeg"})
+#: Of so many cameras, all but so many are named before a case's time is up. These happened to lose too little.
+_SAMPLES, _TOO_LATE = 10_000, 10
+#: Seconds that are drawn for each.
+_LONGEST_S: Final = 300
+#: Seconds besides those that the decision takes: one that had begun already, the time FFmpeg waits for a packet that is
+#: late, and the report.
+_BESIDES_S: Final = 1.5
+#: From so much loss on, no frame of Motion JPEG may arrive whole for a second and a half, which ends the stream; until
+#: there is another one, and it has been looked at, takes this much longer.
+_STALLS_FROM, _STALL_S = 50, 4.5
+
+
+@dataclass(frozen=True, slots=True)
+class LossyStream:
+    """A stream by UDP, and how many cameras are to send it."""
+
+    codec: str
+    clip: str
+    kbps: int
+    cameras: int = 1
+
+
+#: What cameras send today, several times since chance decides how soon a loss is known; and streams so small that it
+#: takes a minute to tell half a percent from chance.
+STREAMS: Final = (
+    LossyStream("h264", "h264-1080p", 4000, 5),
+    LossyStream("h265", "h265-720p", 800),
+    LossyStream("mjpeg", "mjpeg-480p", 2800),
+)
+
+
+@functools.cache
+def known_within_s(kbps: int, per_mille: int) -> float:
+    """Seconds after which a loss is known: the worker's decision, by drawing which packets get lost."""
+    packets = round(kbps * 1000 / 8 / RTP_PAYLOAD)
+    lost = np.random.default_rng(1).binomial(packets, per_mille / 1000, (_SAMPLES, _LONGEST_S))
+    decided = sorted(_decided_after_s(camera, packets) for camera in lost)
+    return max(KNOWN_WITHIN_S, decided[-1 - _TOO_LATE] + _BESIDES_S)
+
+
+def _decided_after_s(lost: Iterable[int], packets: int) -> int:
+    watch = LossWatch()
+    for second, number in enumerate(lost, start=1):
+        watch.second(int(number), int(packets - number) * RTP_PAYLOAD, float(second))
+        if watch.trouble is not None:
+            return second
+    return _LONGEST_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +91,27 @@ class LossyCameras:
 def loss_cases(stack: ExitStack, per_mille: int) -> Iterator[Case]:
     """Packets that get lost: over UDP they are missing, over TCP they come again."""
     prefix = f"loss-{per_mille}"
-    names = {f"{prefix}-{next(iter(stream.values()))}": stream for stream in STREAMS}
+    names = {f"{prefix}-{stream.clip}-{number}": stream for stream in STREAMS for number in range(stream.cameras)}
     over_tcp = f"{prefix}-tcp"
     cameras = LossyCameras.start(
-        stack, [declared(name=over_tcp), *(declared(name=name, **stream) for name, stream in names.items())]
+        stack,
+        [declared(name=over_tcp), *(declared(name=name, clip=stream.clip) for name, stream in names.items())],
     )
+    # What the first one does happens to all of the network.
+    steps = (lambda: cameras.network.lose(per_mille), cameras.network.mend)
     for name, stream in names.items():
-        codec = stream.get("codec", "h264")
+        may_stall = stream.codec == "mjpeg" and per_mille >= _STALLS_FROM
         yield _network_case(
             watched(cameras.simulator, name, Transport.UDP),
-            codec,
+            f"{stream.codec}, {stream.kbps / 1000:g} Mbit/s",
             f"{per_mille / 10:g} % loss",
             Fault.PACKET_LOSS,
-            (lambda: cameras.network.lose(per_mille), cameras.network.mend),
-            # A fault is what six packets in five seconds or twelve in thirty are: with few, that takes its time.
-            known_within_s=6.0 if per_mille >= _MUCH else 60.0,
-            # Of a frame of 25 packets, one in four arrives whole; for seconds, none may.
-            later=(Fault.STALLED,) if codec == "mjpeg" else (),
+            steps,
+            known_within_s=known_within_s(stream.kbps, per_mille) + (_STALL_S if may_stall else 0.0),
+            besides=(Fault.STALLED,) if may_stall else (),
         )
-    yield _network_case(
-        watched(cameras.simulator, over_tcp),
-        "h264",
-        f"{per_mille / 10:g} % loss",
-        None,
-        (_nothing, _nothing),
-    )
+        steps = (_nothing, _nothing)
+    yield _network_case(watched(cameras.simulator, over_tcp), "h264", f"{per_mille / 10:g} % loss", None, steps)
 
 
 def outage_cases(stack: ExitStack) -> Iterator[Case]:

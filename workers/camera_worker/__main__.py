@@ -18,8 +18,9 @@ from camera_worker.decoding import DecodeLadder
 from camera_worker.errors import SettingsError
 from camera_worker.health import HealthStore
 from camera_worker.ingest.camera import Camera, Surroundings
+from camera_worker.ingest.ffmpeg_log import quieten_ffmpeg
 from camera_worker.ingest.picture_store import PictureStore
-from camera_worker.ingest.pyav_source import PyAvOpener, quieten_libraries
+from camera_worker.ingest.pyav_source import PyAvOpener
 from camera_worker.ingest.slots import OpenSlots
 from camera_worker.ingest.ts_muxer import TsMuxer
 from camera_worker.metrics import make_registry
@@ -86,6 +87,7 @@ async def run(settings: Settings) -> int:
         asyncio.create_task(supervisor.run()),
         asyncio.create_task(watcher.run()),
         asyncio.create_task(overload.run()),
+        asyncio.create_task(allocator.keep_trimmed()),
     }
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -111,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     allocator.tune()
-    quieten_libraries()
+    quieten_ffmpeg()
     # Twice the series for a time that nobody asks for.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     try:

@@ -47,3 +47,7 @@ class StreamError(WorkerError):
         self.fault = fault
         self.message = message
         self.connected = connected
+
+    def without_frames(self) -> "StreamError":
+        """The same for keeping: a traceback holds the stream with its decoder, and FFmpeg's error with the URL."""
+        return StreamError(self.fault, self.message, connected=self.connected)

@@ -76,7 +76,8 @@ class FakePacket:
         self.decoded.append(self.seconds or 0.0)
         return FakePicture(self.shown(), is_corrupt=self.corrupt, width=self.height * 16 // 9, height=self.height)
 
-    def key_frame(self) -> KeyFrame:
+    def key_frame(self, kept: memoryview | None = None) -> KeyFrame:
+        del kept
         encoded, data = cv2.imencode(".jpg", self.shown())
         assert encoded
         return KeyFrame("mjpeg", b"", data.tobytes())

@@ -10,6 +10,7 @@ from camera_api.assignment import AssignedSource, Credentials, SourceKind
 from camera_api.faults import Fault
 from camera_api.health import Verdict
 from camera_worker.errors import StreamError
+from camera_worker.ingest.source import KeyFrame
 from camera_worker.relay.feed import Kind, RelayPacket
 from camera_worker.relay.framing import End
 
@@ -50,6 +51,24 @@ def test_without_readers_a_packet_costs_nothing(bench: Any, video: Any, monkeypa
     bench.run(camera, video(4.0))
 
     assert camera.counters.frames > 100
+
+
+def test_a_key_frame_that_readers_get_is_kept_once(bench: Any, video: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = bench.camera()
+    given: list[memoryview | None] = []
+
+    def key_frame(_: Any, kept: memoryview | None = None) -> KeyFrame:
+        given.append(kept)
+        return KeyFrame("h264", b"", b"a copy" if kept is None else kept)
+
+    monkeypatch.setattr(type(next(video(0.1).packets())), "key_frame", key_frame)
+    bench.run(camera, video(1.0, camera.feed.start), video(1.0))
+
+    key = packets(camera)[0]
+    assert [kept is None for kept in given] == [True, False]
+    assert given[1] == key.data
+    # The bytes that readers are sent, not others that are equal.
+    assert camera.key_frame.data.obj is key.chunk
 
 
 def test_parameters_are_known_while_a_session_stands(bench: Any, video: Any) -> None:

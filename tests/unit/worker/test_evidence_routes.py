@@ -114,7 +114,7 @@ async def test_a_camera_that_never_showed_anything_says_so(api: Any, bench: Any)
 async def test_a_damaged_picture_says_so(api: Any, bench: Any, video: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     api.cameras["uid-door"] = camera = bench.camera()
     packet = type(next(video(0.1).packets()))
-    monkeypatch.setattr(packet, "key_frame", lambda _: KeyFrame("h264", b"", b"\0\0\0\1garbage"))
+    monkeypatch.setattr(packet, "key_frame", lambda *_: KeyFrame("h264", b"", b"\0\0\0\1garbage"))
     bench.run(camera, video(21.0, CLOSED), *[REFUSED] * 8)
     bench.clock.now += 30
     camera.tick()

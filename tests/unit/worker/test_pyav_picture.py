@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from camera_worker.ingest.pyav_source import PyAvPicture
+from camera_worker.ingest.pyav_picture import PyAvPicture
 from camera_worker.picture.thumbnail import thumbnail
 
 #: Not a multiple of what decoders align rows to.

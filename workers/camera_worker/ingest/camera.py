@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from camera_api.assignment import AssignedCamera
 from camera_api.category import DecodePolicy
@@ -20,7 +21,6 @@ from camera_worker.ingest.connection import FLAPPING_LOSSES, FLAPPING_WINDOW_S, 
 from camera_worker.ingest.evidence import Evidence
 from camera_worker.ingest.judgement import Judgement, Trouble
 from camera_worker.ingest.picture_store import PictureStore
-from camera_worker.ingest.pictures import PictureHealth, Seen
 from camera_worker.ingest.session import Session
 from camera_worker.ingest.slots import OpenSlots
 from camera_worker.ingest.source import KeyFrame, Packet, Picture, Stream, StreamInfo, StreamOpener, Timeouts
@@ -29,6 +29,9 @@ from camera_worker.ingest.sub_stream import RELEASED, SubStream
 from camera_worker.ingest.uptime import Uptime
 from camera_worker.relay.feed import Feed, Kind
 from camera_worker.relay.framing import EndReason
+
+if TYPE_CHECKING:
+    from camera_worker.ingest.pictures import PictureHealth
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +109,8 @@ class Camera:
         self._connection = Connection(assigned.source.transport, now, rng)
         self._judgement = Judgement(assigned.health.offline_after_seconds, now)
         self._statistics = StreamStatistics(assigned.health.min_frames_per_second_ratio)
-        self._pictures = PictureHealth(surroundings.store)
+        #: None before the first picture of this source.
+        self._pictures: PictureHealth | None = None
         self._uptime = Uptime(now)
         self._lock = threading.Condition()
         around = surroundings
@@ -163,7 +167,7 @@ class Camera:
                 self._statistics = StreamStatistics(assigned.health.min_frames_per_second_ratio)
                 self._info = self._facts = self._key_frame = None
             if old.source.main_url != assigned.source.main_url:
-                self._pictures = PictureHealth(self._around.store)
+                self._pictures = None
             self._interrupted = True
             self._lock.notify_all()
 
@@ -197,7 +201,11 @@ class Camera:
         """What its first fault looks like, or its picture's latest one if it has none; None: there is nothing."""
         with self._lock:
             troubles = self._active(self._around.clock())
-        return self._pictures.evidence(troubles[0] if troubles else None)
+        trouble = troubles[0] if troubles else None
+        pictures = self._pictures
+        if pictures is not None:
+            return pictures.evidence(trouble)
+        return None if trouble is None else Evidence(trouble.fault, trouble.since, trouble.message, None, None)
 
     def date(self, moment: float) -> str:
         """A monotonic time as a report tells it."""
@@ -285,8 +293,9 @@ class Camera:
     def _active(self, now: float) -> list[Trouble]:
         # Also before it works: a stream without a key frame never will.
         troubles = self._statistics.troubles(now) if self._judgement.verdict is not Verdict.FAULTY else []
-        if self._sees(troubles):
-            troubles += self._pictures.troubles
+        seen = self._pictures.troubles if self._pictures is not None else ()
+        if seen and self._sees(troubles):
+            troubles += seen
         if self._judgement.trouble is not None:
             troubles.append(self._judgement.trouble)
         flapping_since = self._connection.flapping_since(now)
@@ -347,7 +356,9 @@ class Camera:
                 logger.error("camera %s/%s: %s", self.assigned.namespace, self.assigned.name, _place(error))  # noqa: TRY400
         with self._lock:
             self._connection.stop(self._around.clock())
-        self._pictures.save(self.assigned, self._around.clock())
+        pictures = self._pictures
+        if pictures is not None:
+            pictures.save(self.assigned, self._around.clock())
         self._around.changed()
 
     def _wait_for_turn(self) -> bool:
@@ -411,29 +422,29 @@ class Camera:
         counters.frames += 1
         counters.received_bytes += packet.size
         self._judgement.last_packet = self._progress_at = now
-        if self.feed.wanted:
-            self.feed.take(packet, now)
+        relayed = self.feed.take(packet, now) if self.feed.wanted else None
         if packet.is_key:
             counters.key_frames += 1
-            self._take_key_frame(packet, now)
+            self._take_key_frame(packet, relayed, now)
         if self._statistics.packet(packet.size, packet.seconds, now):
             with self._lock:
                 self._statistics.look(stream.lost_packets(), now)
                 self._update_facts()
 
-    def _take_key_frame(self, packet: Packet, now: float) -> None:
+    def _take_key_frame(self, packet: Packet, relayed: memoryview | None, now: float) -> None:
         with self._lock:
             if self._interrupted:
                 return
             self._account(now)
             was_working = self._judgement.verdict is Verdict.WORKING
-            if not self._sees(self._statistics.troubles(now)):
+            if self._pictures is not None and not self._sees(self._statistics.troubles(now)):
                 self._pictures.interrupted()
             self._connection.key_frame(now)
             self._judgement.key_frame(now)
             self._statistics.key_frame(now)
         if now - self._kept_at >= _KEEP_EVERY_S:
-            self._key_frame, self._kept_at = packet.key_frame(), now
+            # What readers share is kept anyway: one copy for all.
+            self._key_frame, self._kept_at = packet.key_frame(relayed), now
         every_s = _DECODE_EVERY_S.get(self._decoding)
         unknown_size = self._info is not None and not self._info.width
         if unknown_size or (every_s is not None and now - self._decoded_at >= every_s):
@@ -443,6 +454,9 @@ class Camera:
 
     def _look(self, packet: Packet, now: float) -> bool:
         """Decodes a key frame and looks at its picture; whether faults have come or gone."""
+        # Loaded by the first picture, with OpenCV: 27 MB that a worker which decodes nothing does without.
+        from camera_worker.ingest.pictures import PictureHealth, Seen  # noqa: PLC0415
+
         self._decoded_at = now
         picture = packet.decode()
         with self._lock:
@@ -451,8 +465,11 @@ class Camera:
                 self._info = _with_size(self._info, picture)
                 self.feed.sized(picture.width, picture.height)
             # Together: the next picture may be another source's.
-            sizes, pictures, assigned = self._statistics.sizes, self._pictures, self.assigned
+            sizes, assigned = self._statistics.sizes, self.assigned
             is_wanted = self._decoding is not DecodePolicy.NONE and not self._interrupted
+            if self._pictures is None:
+                self._pictures = PictureHealth(self._around.store)
+            pictures = self._pictures
         changed = False
         if is_wanted and picture is not None and not picture.is_corrupt:
             kept = self._key_frame if self._kept_at == now else None

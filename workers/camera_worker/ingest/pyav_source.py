@@ -1,7 +1,6 @@
 """Streams by PyAV (FFmpeg). What FFmpeg says ends here: its error texts and log lines hold URLs with passwords."""
 
 import contextlib
-import logging
 import re
 import time
 from collections.abc import Iterator
@@ -10,20 +9,17 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import av
 import av.error
-import av.logging
-import cv2
-import numpy as np
 
 from camera_api.assignment import AssignedSource, Credentials, SourceKind
 from camera_api.faults import Fault
 from camera_api.quantities import redact_url
 from camera_worker.errors import StreamError
 from camera_worker.ingest.av_errors import LogLine, opening_error, reading_error
+from camera_worker.ingest.ffmpeg_log import FFMPEG_LOG
 from camera_worker.ingest.http_digest import digest_header
 from camera_worker.ingest.reachability import answers_http, check_reachable
 from camera_worker.ingest.read_timeout import ReadTimeout, ReadTimeouts
-from camera_worker.ingest.source import KeyFrame, Luma, StreamInfo, Timeouts
-from camera_worker.picture.thumbnail import is_grey
+from camera_worker.ingest.source import KeyFrame, Picture, StreamInfo, Timeouts
 
 _MISSED = re.compile(r"RTP: missed (\d+) packets")
 #: FFmpeg cuts longer user info of RTSP URLs off (rtsp.c: auth[128]), and a cut password may lock the account.
@@ -33,7 +29,6 @@ _MAX_LINES = 2000
 #: A camera decides what is sent, so it must not make the worker open files or other protocols.
 _RTSP_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
 _HTTP_PROTOCOLS = "http,https,tcp,tls"
-_BYTE_BITS = 8
 _HTTP_FORMATS = "mpjpeg,mpegts,mjpeg,h264,hevc"
 
 
@@ -86,7 +81,7 @@ class PyAvOpener:
 
     def _container(self, url: str, options: dict[str, str], transport: str, timeouts: Timeouts, shown: str) -> Any:
         began = time.monotonic()
-        with av.logging.Capture(local=True) as lines:
+        with FFMPEG_LOG.lines() as lines:
             try:
                 return av.open(
                     url,
@@ -102,51 +97,6 @@ class PyAvOpener:
                     failure = StreamError(failure.fault, f"{failure.message}: it wants a user name, and none is set")
                 # Not chained: the text of PyAV's error holds the URL.
                 raise failure from None
-
-
-class PyAvPicture:
-    """A decoded frame."""
-
-    __slots__ = ("_frame",)
-
-    def __init__(self, frame: Any) -> None:
-        self._frame = frame
-
-    @property
-    def is_corrupt(self) -> bool:
-        """Whether the decoder had to guess parts of it."""
-        return bool(self._frame.is_corrupt)
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        return int(self._frame.width)
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        return int(self._frame.height)
-
-    def luma(self) -> Luma:
-        """The first plane. Planar YUV: every codec of cameras."""
-        return self._plane(0)
-
-    def is_grey(self) -> bool | None:
-        """Whether it has no colour; None: not known."""
-        planes = len(self._frame.planes)
-        if planes == 1:
-            return not bool(self._frame.format.is_rgb)
-        # Hardware decoders interleave the two chroma planes.
-        return is_grey(self._plane(1), self._plane(2)) if planes == len("YUV") else None
-
-    def _plane(self, number: int) -> Luma:
-        plane = self._frame.planes[number]
-        bits = self._frame.format.components[0].bits
-        if bits == _BYTE_BITS:
-            return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        # Ten bits of H.265 (Main 10): two bytes a sample.
-        words = np.frombuffer(plane, "<u2").reshape(plane.height, plane.line_size // 2)[:, : plane.width]
-        return np.asarray(words >> (bits - _BYTE_BITS), np.uint8)
 
 
 class PyAvPacket:
@@ -176,8 +126,11 @@ class PyAvPacket:
         """The access unit, without a copy."""
         return memoryview(self._packet)
 
-    def decode(self) -> PyAvPicture | None:
+    def decode(self) -> Picture | None:
         """The picture of a key frame."""
+        # Loaded by the first picture: see there.
+        from camera_worker.ingest.pyav_picture import PyAvPicture  # noqa: PLC0415
+
         context = self._packet.stream.codec_context
         try:
             # A decoder that reorders would hold the frame back until the next one; drained, it gives it at once.
@@ -189,10 +142,11 @@ class PyAvPacket:
             context.flush_buffers()
         return PyAvPicture(frames[0]) if frames else None
 
-    def key_frame(self) -> KeyFrame:
-        """A copy that outlives the packet."""
+    def key_frame(self, kept: memoryview | None = None) -> KeyFrame:
+        """The key frame, so that it outlives the packet."""
         context = self._packet.stream.codec_context
-        return KeyFrame(context.name, context.extradata or b"", bytes(self._packet))
+        # A copy: the packet itself would hold the stream, with its decoder, after its end.
+        return KeyFrame(context.name, context.extradata or b"", bytes(self._packet) if kept is None else kept)
 
 
 class PyAvStream:
@@ -235,7 +189,7 @@ class PyAvStream:
         seconds_per_tick = float(self._video.time_base or 1 / 90_000)
         reads = self._reads
         is_first = True
-        with av.logging.Capture(local=True) as lines:
+        with self._losses() as lines:
             self._lines = lines
             try:
                 for packet in self._container.demux(self._video):
@@ -267,8 +221,12 @@ class PyAvStream:
     def close(self) -> None:
         """Gives the connection up."""
         # A camera that is gone makes TEARDOWN fail; there is nothing left to close then.
-        with contextlib.suppress(av.error.FFmpegError, OSError), av.logging.Capture(local=True):
+        with contextlib.suppress(av.error.FFmpegError, OSError):
             self._owned.close()
+
+    def _losses(self) -> contextlib.AbstractContextManager[list[LogLine]]:
+        """The lines that tell of missing packets. TCP brings all that was sent, and FFmpeg does not count there."""
+        return FFMPEG_LOG.lines() if self.info.transport == "UDP" else contextlib.nullcontext([])
 
     def _stalled(self, silent_s: float) -> StreamError:
         return StreamError(Fault.STALLED, f"{self._shown}: connected, but no video for {silent_s:g} s")
@@ -323,8 +281,13 @@ def _with_credentials(source: AssignedSource, credentials: Credentials | None, s
 
 
 def _options(source: AssignedSource, transport: str, timeouts: Timeouts) -> dict[str, str]:
-    # The first packet tells enough, so the picture is there 0.2 s earlier than with a longer look.
-    common = {"timeout": str(round(timeouts.open_s * 1e6)), "analyzeduration": "200000"}
+    common = {
+        "timeout": str(round(timeouts.open_s * 1e6)),
+        # The first packet tells enough, so the picture is there 0.2 s earlier than with a longer look.
+        "analyzeduration": "200000",
+        # Cameras sign their certificates themselves. Said, because FFmpeg 9 checks them unless told otherwise.
+        "tls_verify": "0",
+    }
     if source.kind is SourceKind.HTTP:
         return {**common, "protocol_whitelist": _HTTP_PROTOCOLS, "format_whitelist": _HTTP_FORMATS}
     return {
@@ -336,17 +299,3 @@ def _options(source: AssignedSource, transport: str, timeouts: Timeouts) -> dict
         # A key frame comes in a burst; the kernel's default loses part of it.
         **({"buffer_size": "1048576"} if transport == "UDP" else {}),
     }
-
-
-def quieten_libraries() -> None:
-    """Called once per process, before threads start: FFmpeg's lines reach nobody but us, and OpenCV uses one thread.
-
-    Answers and lost packets are known from FFmpeg's warnings alone, so they are switched on; but some hold URLs.
-    """
-    libav = logging.getLogger("libav")
-    libav.propagate = False
-    libav.addHandler(logging.NullHandler())
-    av.logging.set_level(av.logging.WARNING)
-    # PyAV leaves out a line that equals the one before, also when another thread wrote that: another camera's answer.
-    av.logging.set_skip_repeated(False)
-    cv2.setNumThreads(1)

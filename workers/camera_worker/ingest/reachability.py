@@ -13,7 +13,9 @@ from camera_worker.errors import StreamError
 from camera_worker.ingest.av_errors import UNREACHABLE
 
 #: Cameras sign their certificates themselves.
-_UNVERIFIED = ssl._create_unverified_context()  # noqa: S323, SLF001
+_UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 #: Host address as ``socket.getaddrinfo`` tells it.
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]

@@ -7,7 +7,6 @@ from typing import Any
 import av
 import av.error
 import av.logging
-import cv2
 
 from camera_worker.ingest.source import KeyFrame
 
@@ -52,13 +51,16 @@ def encode(key_frame: KeyFrame, *, fit: int | None = None, quality: int = _QUALI
         fit: pixels of its longer side, at most; None: as it is.
         quality: of the JPEG, 0 to 100.
     """
+    # Loaded by the first picture that somebody wants: 27 MB.
+    import cv2  # noqa: PLC0415
+
     context: Any = av.CodecContext.create(key_frame.codec, "r")
     context.thread_count = 1
     if key_frame.extradata:
         context.extradata = key_frame.extradata
     try:
         with av.logging.Capture(local=True):
-            frames = context.decode(av.Packet(key_frame.data)) or context.decode(None)
+            frames = context.decode(av.Packet(bytes(key_frame.data))) or context.decode(None)
     except (av.error.FFmpegError, ValueError):
         return None
     if not frames:
@@ -67,6 +69,7 @@ def encode(key_frame: KeyFrame, *, fit: int | None = None, quality: int = _QUALI
     scale = min(1.0, fit / max(frame.width, frame.height)) if fit is not None else 1.0
     # Even sides: chroma has half of them.
     width, height = (max(2, round(side * scale / 2) * 2) if scale < 1 else side for side in (frame.width, frame.height))
-    pixels = frame.to_ndarray(width=width, height=height, format="bgr24", interpolation="AREA")
+    # Else swscale starts a thread for each core, for this one picture.
+    pixels = frame.to_ndarray(width=width, height=height, format="bgr24", interpolation="AREA", threads=1)
     encoded, data = cv2.imencode(".jpg", pixels, [int(cv2.IMWRITE_JPEG_QUALITY), quality])
     return data.tobytes() if encoded else None

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol
 
 from camera_api.assignment import AssignedSource, Credentials
 from camera_worker.relay.framing import Parameters
 
-Luma = npt.NDArray[np.uint8]  #: HxW, 0 is black; a view that is valid until the next packet is read
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Luma = npt.NDArray[np.uint8]  #: HxW, 0 is black; a view that is valid until the next packet is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class KeyFrame:
 
     codec: str
     extradata: bytes
-    data: bytes = field(repr=False)
+    data: bytes | memoryview = field(repr=False)
 
 
 class Picture(Protocol):
@@ -53,7 +54,7 @@ class Picture(Protocol):
     def height(self) -> int:
         """Pixels."""
 
-    def luma(self) -> Luma:
+    def luma(self) -> "Luma":
         """Brightness; without a copy where a sample is a byte."""
 
     def is_grey(self) -> bool | None:
@@ -85,8 +86,12 @@ class Packet(Protocol):
     def decode(self) -> Picture | None:
         """The picture of a key frame; None: the decoder could make none."""
 
-    def key_frame(self) -> KeyFrame:
-        """A copy that outlives the packet."""
+    def key_frame(self, kept: memoryview | None = None) -> KeyFrame:
+        """The key frame, so that it outlives the packet.
+
+        Args:
+            kept: its bytes, where they are kept anyway; None: a copy is made.
+        """
 
 
 class Stream(Protocol):

@@ -6,7 +6,6 @@ from typing import Any
 
 import av
 import av.error
-import av.logging
 
 from camera_worker.errors import MuxError
 from camera_worker.relay.framing import TICKS_PER_S, Parameters
@@ -62,8 +61,7 @@ class TsMuxer:
         packet.time_base = _TIME_BASE
         packet.pts, packet.dts, packet.is_keyframe = pts, dts, is_key
         try:
-            with av.logging.Capture(local=True):
-                self._container.mux_one(packet)
+            self._container.mux_one(packet)
         except (av.error.FFmpegError, ValueError) as error:
             raise MuxError(f"FFmpeg cannot put the stream into MPEG-TS: {type(error).__name__}") from None
         pieces, self._pieces = self._pieces, []
@@ -71,6 +69,6 @@ class TsMuxer:
 
     def close(self) -> None:
         """Gives FFmpeg's memory back."""
-        with contextlib.suppress(av.error.FFmpegError, ValueError), av.logging.Capture(local=True):
+        with contextlib.suppress(av.error.FFmpegError, ValueError):
             self._container.close()
         self._pieces = []

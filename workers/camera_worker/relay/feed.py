@@ -124,26 +124,32 @@ class Feed:
         """The session has ended; there may be another one."""
         self.parameters = None
 
-    def take(self, packet: Source, now: float) -> None:
-        """Takes a packet that comes while ``wanted``."""
+    def take(self, packet: Source, now: float) -> memoryview | None:
+        """Takes a packet that comes while ``wanted``.
+
+        Returns:
+            The access unit where it outlives the packet, shared with the readers; None: it was not taken.
+        """
         with self._lock:
             if not self.wanted or (self._needs_key and not packet.is_key):
-                return
+                return None
             size = packet.size
             if self._inbox_bytes + size > MAX_INBOX_BYTES:
                 self._needs_key = self._has_gap = True
                 self.counters.drops += 1
-                return
+                return None
             try:
-                self._inbox.append(self._framed(packet, size, now))
+                framed = self._framed(packet, size, now)
             except Exception as error:
                 # A defect of the relay is no fault of the camera, and costs nobody but its readers the stream.
                 logger.exception("the relay failed on a packet")
                 self._inbox.append(End(EndReason.FAILED, f"the worker failed on the stream: {type(error).__name__}"))
                 self.wanted = False
-                return
+                return None
+            self._inbox.append(framed)
             self._inbox_bytes += size
             self._needs_key = self._has_gap = False
+            return framed.data
 
     def _framed(self, packet: Source, size: int, now: float) -> RelayPacket:
         is_key = packet.is_key
