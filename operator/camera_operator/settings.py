@@ -95,7 +95,9 @@ class Settings:
     http_port: int = _option("port of /metrics, /healthz and /readyz", _integer(0, 65535), default=8080)
     log_level: str = _option("log level", _one_of("debug", "info", "warning", "error"), default="info")
     log_format: str = _option("format of log lines: text or json", _one_of("text", "json"), default="text")
-    reconcile_concurrency: int = _option("groups that are worked on at the same time", _integer(1, 64), default=4)
+    reconcile_concurrency: int = _option(
+        "groups that are worked on at the same time: they mostly wait for the API server", _integer(1, 64), default=16
+    )
     status_writes_per_second: int = _option(
         "status writes per second in the long run; the rest waits its turn, groups first",
         _integer(1, 10_000),
