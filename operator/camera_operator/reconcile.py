@@ -103,6 +103,9 @@ class Reconciler:
                 self._queue.done(key)
                 continue
             await self._pass(key, since)
+            # A pass that writes nothing waits for nothing: those of 100 large groups would follow one another for
+            # seconds, and the Lease run out meanwhile.
+            await asyncio.sleep(0)
 
     async def _pass(self, key: ObjectKey, since: float) -> None:
         began = self._clock()

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -119,6 +120,27 @@ async def test_a_pass_that_finds_nothing_to_do_writes_nothing() -> None:
     await office.work(1)
     assert office.api.writes == []
     assert len(office.queue) == 0
+
+
+async def test_others_have_their_turn_between_two_passes() -> None:
+    office = Office(lambda _observed: Plan())
+    for number in range(20):
+        name = f"group-{number}"
+        office.api.put(GROUPS, {"metadata": {"namespace": "city", "name": name}, "spec": {"category": "shops"}})
+        office.queue.add(("city", name))
+    passes_by_turn: list[int] = []
+
+    async def look() -> None:
+        while len(office.seen) < 20:
+            passes_by_turn.append(len(office.seen))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    await office.work(20)
+    await looking
+
+    assert passes_by_turn == sorted(passes_by_turn)
+    assert max(after - before for before, after in itertools.pairwise(passes_by_turn)) == 1
 
 
 async def test_a_pass_that_wrote_is_followed_by_another_until_one_finds_nothing() -> None:
