@@ -65,7 +65,7 @@ class Assembly:
         clocks: Clocks = Clocks(),
         leader: Callable[..., Leader] = Leader,
     ) -> None:
-        clock, now = clocks.monotonic, clocks.wall
+        clock = clocks.monotonic
         self._metrics = metrics
         self._synced = asyncio.Event()
         self._concurrency = settings.reconcile_concurrency
@@ -77,7 +77,7 @@ class Assembly:
             identity=settings.pod_name,
             on_change=self._leadership_changed,
             clock=clock,
-            now=now,
+            now=clocks.wall,
         )
         self._statuses = StatusWriter(
             api,
@@ -95,26 +95,9 @@ class Assembly:
             clock=clock,
         )
         self._events = EventRecorder(
-            api, instance=settings.pod_name, require_leading=self.leader.require, clock=clock, now=now
+            api, instance=settings.pod_name, require_leading=self.leader.require, clock=clock, now=clocks.wall
         )
-        moves = MoveBudget(settings.moves_per_hour)
-        image = settings.worker_image
-        self._reconciler = Reconciler(
-            cache=cache,
-            queue=self.queue,
-            observer=Observer(
-                cache, self._health, self._statuses, moves=moves, worker_image=image, clock=clock, now=now
-            ),
-            applier=Applier(api, cache, require_leading=self.leader.require),
-            statuses=self._statuses,
-            moves=moves,
-            events=self._events,
-            health=self._health,
-            metrics=metrics,
-            plan_settings=plan_settings,
-            is_leading=lambda: self.leader.is_leading,
-            clock=clock,
-        )
+        self._reconciler = self._make_reconciler(api, cache, plan_settings, clocks, MoveBudget(settings.moves_per_hour))
         self.watcher = Watcher(
             configuration,
             api,
@@ -125,6 +108,33 @@ class Assembly:
             resync=settings.resync_seconds,
         )
         metrics.watch_depth(lambda: len(self.queue), lambda: len(self._statuses))
+
+    def _make_reconciler(
+        self, api: ClusterApi, cache: Cache, plan_settings: PlanSettings, clocks: Clocks, moves: MoveBudget
+    ) -> Reconciler:
+        observer = Observer(
+            cache,
+            self._health,
+            self._statuses,
+            moves=moves,
+            worker_image=plan_settings.worker_image,
+            clock=clocks.monotonic,
+            now=clocks.wall,
+        )
+        return Reconciler(
+            cache=cache,
+            queue=self.queue,
+            observer=observer,
+            applier=Applier(api, cache, require_leading=self.leader.require),
+            statuses=self._statuses,
+            moves=moves,
+            events=self._events,
+            health=self._health,
+            metrics=self._metrics,
+            plan_settings=plan_settings,
+            is_leading=lambda: self.leader.is_leading,
+            clock=clocks.monotonic,
+        )
 
     @property
     def listening(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:

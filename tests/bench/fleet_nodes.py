@@ -53,7 +53,6 @@ class FleetNodes:
         self._instance = secrets.token_hex(4)
         self._runner: web.AppRunner | None = None
         self._faults: dict[str, Fault] = {}  # by camera
-        self.last_report_at = 0.0  #: loop time of the last answer that said something new
 
     async def start(self, api: KubernetesApi) -> None:
         """Listens, and makes the nodes. Pods do not start yet."""
@@ -142,8 +141,6 @@ class FleetNodes:
             except TimeoutError:
                 pass
         changed = tuple(worker.health[name] for name, cursor in worker.cursors.items() if cursor > after)
-        if changed:
-            self.last_report_at = asyncio.get_running_loop().time()
         report = HealthReport(
             worker=worker.assignment["worker"],
             instance=self._instance,

@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import prometheus_client
 from aiohttp import web
@@ -53,15 +54,7 @@ async def run(settings: Settings) -> int:
             loop.call_soon_threadsafe(supervisor.collect)
 
     ladder = DecodeLadder()
-    surroundings = Surroundings(
-        opener=PyAvOpener(),
-        clock=time.monotonic,
-        wall_clock=time.time,
-        slots=OpenSlots(2 * settings.simultaneous_opens, per_site=settings.simultaneous_opens),
-        changed=changed,
-        decode_limit=lambda: ladder.limit,
-        store=PictureStore(settings.memory),
-    )
+    surroundings = _surroundings(settings, ladder, changed)
     supervisor = Supervisor(lambda assigned: Camera(assigned, surroundings), HealthStore(secrets.token_hex(8)))
     overload = Overload(
         ladder,
@@ -89,6 +82,29 @@ async def run(settings: Settings) -> int:
         asyncio.create_task(overload.run()),
         asyncio.create_task(allocator.keep_trimmed()),
     }
+    try:
+        await _supervise(tasks, stop)
+    finally:
+        left = await supervisor.stop(_STOP_S)
+        await runner.cleanup()
+    logger.info("stopped")
+    return left
+
+
+def _surroundings(settings: Settings, ladder: DecodeLadder, changed: Callable[[], None]) -> Surroundings:
+    return Surroundings(
+        opener=PyAvOpener(),
+        clock=time.monotonic,
+        wall_clock=time.time,
+        slots=OpenSlots(2 * settings.simultaneous_opens, per_site=settings.simultaneous_opens),
+        changed=changed,
+        decode_limit=lambda: ladder.limit,
+        store=PictureStore(settings.memory),
+    )
+
+
+async def _supervise(tasks: set[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """Waits for the request to stop, and ends the tasks. One that ends before has failed, and its error is raised."""
     stopping = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,10 +114,6 @@ async def run(settings: Settings) -> int:
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
-        left = await supervisor.stop(_STOP_S)
-        await runner.cleanup()
-    logger.info("stopped")
-    return left
 
 
 def main(arguments: list[str] | None = None) -> int:

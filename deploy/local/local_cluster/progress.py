@@ -50,7 +50,7 @@ class Reporter:
         step.update("", force=self._terminal)
         try:
             yield step
-        except BaseException:
+        except BaseException:  # of Ctrl-C, too, it has to be seen what it has cut short; raised again
             self.say(f"✗ {title} ({elapsed(self._clock() - step.started)})")
             raise
         outcome = f": {step.outcome}" if step.outcome else ""

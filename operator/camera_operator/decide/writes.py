@@ -1,6 +1,7 @@
 """What of one worker is missing or differs from what it should be."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from camera_api.assignment import AssignedCamera, Assignment, Role
 from camera_operator.decide.assignments import Terms, assigned_camera, next_assignment
@@ -29,6 +30,19 @@ from camera_operator.specs.worker import (
     worker_service,
     worker_stateful_set,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _PodSteps:
+    """The parts of a ``WorkerWrite`` that are about pods."""
+
+    nudges: Mapping[str, str] = field(default_factory=dict)
+    fits: Mapping[str, int] = field(default_factory=dict)
+    resizes: tuple[PodResize, ...] = ()
+    replacements: tuple[PodReplacement, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.nudges or self.fits or self.resizes or self.replacements)
 
 
 class WriteBuilder:
@@ -102,17 +116,13 @@ class WriteBuilder:
         stateful_set = None
         if is_needed:
             stateful_set = self._stateful_set(name, worker, load, working if may_replace else None, is_known=is_known)
-        nudged: Mapping[str, str] = {}
+        pods = _PodSteps()
         if worker is not None:
             nudged = nudges(worker, revision, self._observed.monotonic_now, is_new=assignment is not None)
-        replacements = self._replacements(name, worker) if worker is not None and is_needed and may_replace else ()
-        replaced = {replacement.pod for replacement in replacements}
-        going_on = [pod for pod in worker.pods if pod.name not in replaced] if worker is not None else []
-        fits = self._fits(going_on) if is_needed else {}
-        # A worker that this operator has not heard yet may have cameras that cost less than they seem to.
-        is_heard = worker is not None and worker.acknowledged_revision > 0
-        resizes = self._resizes(going_on, load, fits, is_known) if is_needed and is_heard else ()
-        if not (assignment or service or stateful_set or nudged or fits or resizes or replacements):
+            pods = _PodSteps(nudged)
+            if is_needed:
+                pods = self._pod_steps(worker, nudged, load, may_replace=may_replace, is_known=is_known)
+        if not (assignment or service or stateful_set or pods):
             return None
         secret = None
         if assignment is not None:
@@ -124,19 +134,32 @@ class WriteBuilder:
                 cameras,
                 assignment_differs=assignment is not None,
                 specification_differs=stateful_set is not None or service is not None,
-                resizes=bool(resizes or fits),
-                replaces=bool(replacements),
+                resizes=bool(pods.resizes or pods.fits),
+                replaces=bool(pods.replacements),
             ),
             assignment=assignment,
             secret_resource_version=worker.secret_resource_version if worker is not None else None,
             secret=secret,
             service=service,
             stateful_set=stateful_set,
-            nudges=nudged,
-            fits=fits,
-            resizes=resizes,
-            replacements=replacements,
+            nudges=pods.nudges,
+            fits=pods.fits,
+            resizes=pods.resizes,
+            replacements=pods.replacements,
         )
+
+    def _pod_steps(
+        self, worker: WorkerView, nudged: Mapping[str, str], load: Load, *, may_replace: bool, is_known: bool
+    ) -> _PodSteps:
+        """What is to be done about the pods of a worker that goes on."""
+        replacements = self._replacements(worker.name, worker) if may_replace else ()
+        replaced = {replacement.pod for replacement in replacements}
+        going_on = [pod for pod in worker.pods if pod.name not in replaced]
+        fits = self._fits(going_on)
+        # A worker that this operator has not heard yet may have cameras that cost less than they seem to.
+        is_heard = worker.acknowledged_revision > 0
+        resizes = self._resizes(going_on, load, fits, is_known) if is_heard else ()
+        return _PodSteps(nudged, fits, resizes, replacements)
 
     def _assignment(
         self, name: str, worker: WorkerView | None, cameras: Sequence[AssignedCamera], epoch: int
