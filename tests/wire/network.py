@@ -70,6 +70,8 @@ class CameraNetwork:
             # Packets of one frame leave as a single large one, which would be lost as a whole: the link cuts it, and
             # what is lost is lost behind the link.
             _run("ip", "-n", self.name, "link", "set", inner, "gso_max_segs", "1")
+            # A router answers few packets to nowhere a second, and those of the session that ends may use them up.
+            _run(*self.command, "sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit")
             arriving = f"type filter hook ingress device {outer} priority 0;"
             _run("nft", f"add table netdev {self.name}")
             stack.callback(_run, "nft", f"delete table netdev {self.name}")
@@ -100,9 +102,11 @@ class CameraNetwork:
 
     def unroute(self) -> None:
         """Nothing arrives any more, and who sends is told so, as by the last router on the way."""
-        self._nft(f"add rule inet {_TABLE} input iifname != lo reject with icmpx type host-unreachable")
-        # The answer itself must get out.
-        self._nft(f"add rule inet {_TABLE} output oifname != lo meta l4proto {{ tcp, udp }} drop")
+        # The answer itself must get out. Both at once: between them the stream's packets would be answered.
+        self._nft(
+            f"add rule inet {_TABLE} input iifname != lo reject with icmpx type host-unreachable; "
+            f"add rule inet {_TABLE} output oifname != lo meta l4proto {{ tcp, udp }} drop"
+        )
 
     def mend(self) -> None:
         """Everything gets through again."""

@@ -12,9 +12,10 @@ from camera_api.health import Verdict
 from camera_worker.errors import StreamError
 from camera_worker.ingest.connection import Phase
 
-#: A try that is older than this when the camera's time is up counts as unanswered: a connection, after which the
-#: kernel has asked twice, and a session.
-UNCONNECTED_AFTER_S, UNANSWERED_AFTER_S = 1.0, 2.0
+#: A try that is older than this when the camera's time is up counts as unanswered: a connection, for which the kernel
+#: has asked twice, the second time after 1.02 s (routers limit how often they say that there is no way, so the first
+#: answer may be missing), and a session.
+UNCONNECTED_AFTER_S, UNANSWERED_AFTER_S = 1.5, 2.0
 #: Faults that the camera itself has stated in an answer.
 _ANSWERED = frozenset({Fault.AUTH_FAILED, Fault.STREAM_NOT_FOUND, Fault.UNSUPPORTED_TRANSPORT, Fault.UNSUPPORTED_CODEC})
 
