@@ -21,7 +21,7 @@ from camera_worker.health import HealthStore
 from camera_worker.ingest.camera import Camera, Surroundings
 from camera_worker.ingest.ffmpeg_log import quieten_ffmpeg
 from camera_worker.ingest.picture_store import PictureStore
-from camera_worker.ingest.pyav_source import PyAvOpener
+from camera_worker.ingest.rtsp_source import RtspOpener
 from camera_worker.ingest.slots import OpenSlots
 from camera_worker.ingest.ts_muxer import TsMuxer
 from camera_worker.metrics import make_registry
@@ -93,7 +93,7 @@ async def run(settings: Settings) -> int:
 
 def _surroundings(settings: Settings, ladder: DecodeLadder, changed: Callable[[], None]) -> Surroundings:
     return Surroundings(
-        opener=PyAvOpener(),
+        opener=RtspOpener(),
         clock=time.monotonic,
         wall_clock=time.time,
         slots=OpenSlots(2 * settings.simultaneous_opens, per_site=settings.simultaneous_opens),

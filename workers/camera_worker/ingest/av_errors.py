@@ -69,7 +69,9 @@ def opening_error(
     answers = list(_ANSWER.finditer(text))
     if answers:
         # The last one ended the attempt: a 401 before it only asked for the password.
-        return _by_answer(answers[-1], shown, transport)
+        answer = answers[-1]
+        status = int(answer["status"] or answer["http"])
+        return answer_error(answer["method"] or "GET", status, shown, transport=transport)
     for kind, fault, meaning in _BY_TYPE:
         if isinstance(error, kind):
             return StreamError(fault, f"{shown} {meaning}")
@@ -89,12 +91,18 @@ def reading_error(error: BaseException, shown: str, *, silent_s: float) -> Strea
     return StreamError(Fault.DISCONNECTED, f"{shown} closed the connection")
 
 
-def _by_answer(answer: re.Match[str], shown: str, transport: str) -> StreamError:
-    status = int(answer["status"] or answer["http"])
-    request = answer["method"] or "GET"
+def answer_error(method: str, status: int, shown: str, *, transport: str) -> StreamError:
+    """What a camera means by refusing a request.
+
+    Args:
+        method: of the request, for example DESCRIBE.
+        status: of the answer.
+        shown: URL without secrets.
+        transport: TCP, UDP or HTTP.
+    """
     fault = _BY_STATUS.get(status, Fault.DISCONNECTED)
     over = f" over {transport}" if fault is Fault.UNSUPPORTED_TRANSPORT else ""
-    return StreamError(fault, f"{shown} answered {request}{over} with {status}")
+    return StreamError(fault, f"{shown} answered {method}{over} with {status}")
 
 
 def _by_time(

@@ -8,12 +8,12 @@ import hashlib
 import http
 import http.client
 import secrets
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from camera_api.assignment import Credentials
+from camera_worker.ingest.challenge import challenge_fields, escaped
 from camera_worker.ingest.reachability import http_connection
 
 _ALGORITHMS = {"md5": "md5", "sha-256": "sha256"}
@@ -39,7 +39,7 @@ def digest_header(url: str, credentials: Credentials, timeout_s: float) -> str |
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() != "digest":
             continue
-        fields = _fields(rest)
+        fields = challenge_fields(rest)
         login = _Login.answering(fields, credentials, target)
         if login is not None:
             status, _ = _ask(url, target, {"Authorization": login.value(1)}, timeout_s)
@@ -104,7 +104,7 @@ class _Login:
         named = {"username": credentials.username, "uri": target}
         named |= {key: challenge[key] for key in ("realm", "nonce", "opaque") if key in challenge}
         named |= {"cnonce": client_nonce} if qops else {}
-        quoted = (f'{key}="{_escaped(value)}"' for key, value in named.items())
+        quoted = (f'{key}="{escaped(value)}"' for key, value in named.items())
         return cls(
             fields=(*quoted, f"algorithm={algorithm}", *(("qop=auth",) if qops else ())),
             digest=digest,
@@ -122,15 +122,3 @@ class _Login:
         response = self.digest(self.secret, self.nonce, *middle, self.request)
         counted = (f"nc={number}",) if self.has_qop else ()
         return "Digest " + ", ".join([*self.fields, *counted, f'response="{response}"'])
-
-
-def _fields(text: str) -> dict[str, str]:
-    """Named values of a list (RFC 9110, 11.2); what is none is left out."""
-    pairs = (item.partition("=") for item in urllib.request.parse_http_list(text))
-    return {name.strip().lower(): value.strip().strip('"') for name, found, value in pairs if found}
-
-
-def _escaped(value: str) -> str:
-    # A camera's challenge must not add lines to the request.
-    printable = "".join(character for character in value if character.isprintable())
-    return printable.replace("\\", "\\\\").replace('"', '\\"')

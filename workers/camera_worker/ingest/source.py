@@ -137,7 +137,7 @@ class Timeouts:
 
 
 class StreamOpener(Protocol):
-    """The way to cameras; ``ingest.pyav_source.PyAvOpener`` is the real one."""
+    """The way to cameras; ``ingest.rtsp_source.RtspOpener`` is the real one."""
 
     def connect(self, source: AssignedSource, timeouts: Timeouts) -> None:
         """Makes sure that the camera's name resolves and its port accepts connections.
