@@ -9,7 +9,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from camera_api.category import DecodePolicy
 from camera_api.health import Verdict
 from camera_worker.ingest.ffmpeg_log import quieten_ffmpeg
 from camera_worker.ingest.pyav_source import PyAvOpener
+from camera_worker.ingest.rtsp_source import RtspOpener
+from camera_worker.ingest.source import StreamOpener
 from simulator_process import SimulatorProcess
 from wire.gstreamer import declared, watched
 from wire.reconnects import Use, reconnect, visit
@@ -115,23 +117,26 @@ def test_nothing_grows_while_cameras_break_at_random(
 
 
 @pytest.mark.parametrize(
-    ("reconnects", "growth_allowed_mib"),
+    ("make_opener", "reconnects", "growth_allowed_mib"),
     [
-        pytest.param(1_000, 2.5, id="thousand"),
+        pytest.param(RtspOpener, 1_000, 2.5, id="thousand"),
         # A leak of 1 KiB a time would be 5 MiB from the second to the last quarter.
-        pytest.param(10_000, MAX_GROWTH_MIB, id="ten-thousand", marks=pytest.mark.long),
+        pytest.param(RtspOpener, 10_000, MAX_GROWTH_MIB, id="ten-thousand", marks=pytest.mark.long),
+        pytest.param(PyAvOpener, 10_000, MAX_GROWTH_MIB, id="ten-thousand-pyav", marks=pytest.mark.long),
     ],
 )
-def test_reconnects_leak_nothing(reconnects: int, growth_allowed_mib: float) -> None:
+def test_reconnects_leak_nothing(
+    make_opener: Callable[[], StreamOpener], reconnects: int, growth_allowed_mib: float
+) -> None:
     quieten_ffmpeg()
     with (
         SimulatorProcess([declared(name="camera-0")]) as simulator,
         RecordingProxy((simulator.bind, simulator.port("camera-0"))) as proxy,
     ):
-        visit(PyAvOpener(), proxy.port, packets=30)
+        visit(make_opener(), proxy.port, packets=30)
         assert proxy.complete.wait(5)
     with ReplayServer(proxy.recording) as server:
-        uses = reconnect(server.port, reconnects, clients=CLIENTS, rounds=ROUNDS)
+        uses = reconnect(make_opener, server.port, reconnects, clients=CLIENTS, rounds=ROUNDS)
         assert server.sessions >= reconnects
 
     shown = f"grown by {growth_mib(uses):.2f} MiB; {uses[0]} ... {uses[-1]}"

@@ -7,13 +7,15 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from camera_api.assignment import AssignedSource, SourceKind
 from camera_worker import allocator
 from camera_worker.ingest.ffmpeg_log import quieten_ffmpeg
-from camera_worker.ingest.pyav_source import PyAvOpener
-from camera_worker.ingest.source import Timeouts
+from camera_worker.ingest.source import StreamOpener, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Use:
         )
 
 
-def visit(opener: PyAvOpener, port: int, *, packets: int = 2) -> None:
+def visit(opener: StreamOpener, port: int, *, packets: int = 2) -> None:
     """Opens a stream of this machine, decodes its key frames for so many packets, and closes it."""
     source = AssignedSource(kind=SourceKind.RTSP, main_url=f"rtsp://127.0.0.1:{port}/camera-0/main")
     stream = opener.open(source, None, transport="TCP", timeouts=Timeouts.for_camera(10.0))
@@ -53,12 +55,15 @@ def visit(opener: PyAvOpener, port: int, *, packets: int = 2) -> None:
         stream.close()
 
 
-def reconnect(port: int, visits: int, *, clients: int, rounds: int) -> list[Use]:
+def reconnect(
+    make_opener: Callable[[], StreamOpener], port: int, visits: int, *, clients: int, rounds: int
+) -> list[Use]:
     """Visits a server from several threads.
 
     In a process of its own: the heaps hold nothing that others have left there.
 
     Args:
+        make_opener: makes the way to cameras, in that process.
         port: where it listens on this machine.
         visits: by all clients together.
         clients: threads, the same throughout, as a worker's.
@@ -68,15 +73,15 @@ def reconnect(port: int, visits: int, *, clients: int, rounds: int) -> list[Use]
         What the process held after each round.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(_reconnect, port, visits, clients, rounds).result()
+        return process.submit(_reconnect, make_opener, port, visits, clients, rounds).result()
 
 
-def _reconnect(port: int, visits: int, clients: int, rounds: int) -> list[Use]:
+def _reconnect(make_opener: Callable[[], StreamOpener], port: int, visits: int, clients: int, rounds: int) -> list[Use]:
     quieten_ffmpeg()
     # Settings of a worker that decodes.
     if not (allocator.tune() and allocator.tune_for_pictures()):
         raise RuntimeError("the C library's allocator does not take the worker's settings")
-    opener = PyAvOpener()
+    opener = make_opener()
     uses = []
     with ThreadPoolExecutor(clients) as threads:
         for _ in range(rounds):

@@ -56,6 +56,8 @@ class Server:
             **answers,
         }
         self.requests: list[str] = []
+        #: RTCP of the client, by channel.
+        self.reports: list[tuple[int, bytes]] = []
         self.got = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/main"
@@ -86,6 +88,7 @@ class Server:
     def _talk(self, client: socket.socket) -> None:
         pending = b""
         while True:
+            pending = self._take_reports(pending)
             head, found, rest = pending.partition(b"\r\n\r\n")
             if not found:
                 try:
@@ -106,6 +109,15 @@ class Server:
                 return
             if reply is not None:
                 client.sendall(reply)
+
+    def _take_reports(self, pending: bytes) -> bytes:
+        while pending[:1] == b"$" and len(pending) >= 4:
+            stop = 4 + int.from_bytes(pending[2:4], "big")
+            if len(pending) < stop:
+                break
+            self.reports.append((pending[1], pending[4:stop]))
+            pending = pending[stop:]
+        return pending
 
 
 class Other:
@@ -306,6 +318,24 @@ def test_the_session_is_kept_with_a_nonce_that_is_fresh() -> None:
     kept = [request for request in server.requests if request.startswith("GET_PARAMETER")]
     assert len(kept) == 2
     assert all("Session: 77" in request for request in kept)
+    # Some cameras take only these for a sign of life.
+    assert server.reports
+    assert {(channel, report[1]) for channel, report in server.reports} == {(1, 201)}
+
+
+def test_the_rest_of_a_picture_is_left_to_come_before_it_is_read() -> None:
+    sender = Packetizer("h264")
+    first, *rest = sender.picture(KEY, 0)
+    pauses: list[float] = []
+    later = b"".join(map(interleaved, rest)) + answer()
+    with (
+        serving(PLAY=answer() + interleaved(first), GET_PARAMETER=later) as server,
+        closing(opened(server)) as stream,
+    ):
+        stream._pause = pauses.append
+        assert next(stream.packets()).data() == annex_b(KEY)
+
+    assert set(pauses) == {0.002}
 
 
 def test_requests_of_the_server_are_declined() -> None:

@@ -6,6 +6,7 @@ at once. PyAV decodes the key frames.
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,10 +27,13 @@ from camera_worker.ingest.rtsp.depacketizer import MAGIC, AccessUnit, Depacketiz
 from camera_worker.ingest.rtsp.messages import Message, ProtocolError, Session
 from camera_worker.ingest.rtsp.parameter_set import geometry
 from camera_worker.ingest.rtsp.sdp import VideoMedia, control_url, parse_video
-from camera_worker.ingest.rtsp.transport import REQUESTED, Interleaving, is_goodbye
+from camera_worker.ingest.rtsp.transport import REQUESTED, Interleaving, is_goodbye, receiver_report
 from camera_worker.ingest.source import KeyFrame, Picture, Stream, StreamInfo, StreamOpener, Timeouts
 
 _OK, _UNAUTHORIZED = 200, 401
+#: Seconds that the rest of a picture is left to come. Over a line of 100 Mbit/s the packets of one arrive within some
+#: milliseconds, and each would wake the thread: for pictures of 14 packets this saves a third of the CPU.
+_GATHER_S = 0.002
 
 
 class _Elsewhere(Exception):  # noqa: N818 - decides who opens a stream, and tells of nothing wrong
@@ -150,6 +154,7 @@ class RtspStream:
         shown: URL without secrets.
         timeouts: how long the camera may be silent.
         clock: monotonic seconds.
+        pause: lets seconds pass.
     """
 
     def __init__(
@@ -163,6 +168,7 @@ class RtspStream:
         shown: str,
         timeouts: Timeouts,
         clock: Callable[[], float],
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         extradata = media.extradata
         size = geometry(media.codec, extradata)
@@ -176,6 +182,8 @@ class RtspStream:
         self._shown = shown
         self._timeouts = timeouts
         self._clock = clock
+        self._pause = pause
+        self._report = receiver_report(depacketizer.channel + 1, secrets.randbits(32))
         self._keep_alive_at = clock() + session.timeout_s / 2
         self._decode_times = DecodeTimes(jump=2 * media.clock_rate)
         #: Made by the first picture.
@@ -217,6 +225,8 @@ class RtspStream:
                 last, limit_s = clock(), self._timeouts.read_s
             if self._has_ended:
                 raise self._disconnected()
+            if self._depacketizer.is_within_picture:
+                self._pause(_GATHER_S)
             self._receive()
             now = clock()
             if now >= self._keep_alive_at:
@@ -291,6 +301,8 @@ class RtspStream:
         self._keep_alive_at = now + self._session.timeout_s / 2
         try:
             self._connection.send(*self._keep_alive, {"Session": self._session.identifier})
+            # To some cameras, requests are no sign of life, but these are.
+            self._connection.send_data(self._report)
         except OSError:
             raise self._disconnected() from None
 

@@ -1,6 +1,8 @@
+import struct
+
 import pytest
 
-from camera_worker.ingest.rtsp.transport import Interleaving, is_goodbye
+from camera_worker.ingest.rtsp.transport import Interleaving, is_goodbye, receiver_report
 
 REPORT = b"\x80\xc8\x00\x06" + bytes(24)
 GOODBYE = b"\x81\xcb\x00\x01\0\0\0\1"
@@ -41,3 +43,20 @@ def test_other_reports_do_not(payload: bytes) -> None:
     data = frame(payload)
 
     assert not is_goodbye(data, 0, len(data), 1)
+
+
+@pytest.mark.parametrize("source", [0, 0x1234ABCD, 0xFFFFFFFF])
+def test_a_receiver_report_is_a_compound_packet_with_a_name(source: int) -> None:
+    data = receiver_report(5, source)
+
+    assert data[:2] == b"$\x05"
+    packet = data[4:]
+    assert len(packet) == int.from_bytes(data[2:4], "big")
+    assert struct.unpack(">BBHI", packet[:8]) == (0x80, 201, 1, source)
+    first, kind, words, described = struct.unpack(">BBHI", packet[8:16])
+    assert (first, kind, described) == (0x81, 202, source)
+    assert len(packet[8:]) == 4 * (words + 1)
+    item, length = packet[16], packet[17]
+    assert (item, packet[18 : 18 + length]) == (1, f"{source:08x}@camera-operator".encode())
+    assert set(packet[18 + length :]) == {0}
+    assert not is_goodbye(bytearray(data), 0, len(data), 5)

@@ -100,6 +100,14 @@ class RtspConnection:
         request = format_request(method, url, self._sequence, {"User-Agent": _AGENT, **headers, **authorization})
         self._socket.sendall(request)
 
+    def send_data(self, frame: bytes) -> None:
+        """Sends a frame of interleaved data.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        self._socket.sendall(frame)
+
     def request(self, method: str, url: str, headers: Mapping[str, str], deadline: float) -> Message:
         """Sends a request and waits for its answer, with the password if the camera wants one.
 

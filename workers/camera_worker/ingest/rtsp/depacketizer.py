@@ -168,6 +168,11 @@ class Depacketizer:
             self._discard()
         return at
 
+    @property
+    def is_within_picture(self) -> bool:
+        """Whether a picture has begun to come, and its rest is due."""
+        return bool(self._parts)
+
     def lost_packets(self) -> int:
         """Packets that are missing since the last call, by their sequence numbers."""
         lost, self._lost = self._lost, 0

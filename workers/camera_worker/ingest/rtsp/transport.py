@@ -1,12 +1,15 @@
-"""How RTP is interleaved (RFC 2326, 10.12 and 12.39), and what of RTCP ends a stream (RFC 3550, 6.6). Pure."""
+"""How RTP is interleaved (RFC 2326, 10.12 and 12.39), and the little of RTCP that a receiver needs (RFC 3550). Pure."""
 
+import struct
 from dataclasses import dataclass
 
 from camera_worker.ingest.rtsp.depacketizer import FRAME_HEADER, MAGIC
 
 #: Value of the header Transport in a request.
 REQUESTED = "RTP/AVP/TCP;unicast;interleaved=0-1"
-_GOODBYE = 203
+_RECEIVER_REPORT, _SOURCE_DESCRIPTION, _GOODBYE = 201, 202, 203
+_RTCP_VERSION = 0x80
+_CNAME = 1
 _RTCP_HEADER = 4
 _MAX_CHANNEL = 255
 
@@ -32,7 +35,7 @@ class Interleaving:
 
 
 def is_goodbye(buffer: bytearray, at: int, end: int, channel: int) -> bool:
-    """Whether a frame of interleaved data, if it is whole, says that the stream ends.
+    """Whether a frame of interleaved data, if it is whole, says that the stream ends (RFC 3550, 6.6).
 
     Args:
         buffer: what has come.
@@ -53,3 +56,22 @@ def is_goodbye(buffer: bytearray, at: int, end: int, channel: int) -> bool:
             return True
         at += _RTCP_HEADER * (1 + (buffer[at + 2] << 8 | buffer[at + 3]))
     return False
+
+
+def receiver_report(channel: int, source: int) -> bytes:
+    """A frame of interleaved data that tells the sender that somebody still listens (RFC 3550, 6.4.2 and 6.5).
+
+    It reports on no source: over TCP there is no loss or delay that the sender would have to be told of.
+
+    Args:
+        channel: of RTCP.
+        source: number of the receiver, 32 bits of chance.
+    """
+    name = f"{source:08x}@camera-operator".encode()
+    item = bytes((_CNAME, len(name))) + name
+    # At least one zero ends the items.
+    item += bytes(4 - len(item) % 4)
+    report = struct.pack(">BBHI", _RTCP_VERSION, _RECEIVER_REPORT, 1, source)
+    description = struct.pack(">BBHI", _RTCP_VERSION | 1, _SOURCE_DESCRIPTION, 1 + len(item) // 4, source)
+    packet = report + description + item
+    return struct.pack(">BBH", MAGIC, channel, len(packet)) + packet
