@@ -51,6 +51,31 @@ def test_a_rate_far_below_the_usual_one_is_a_fault_until_it_is_back() -> None:
     assert feed.faults == []
 
 
+def test_key_frames_that_lack_packets_are_for_the_loss_to_tell() -> None:
+    feed = Feed()
+    feed.run(10)
+    for _ in range(CORRUPT_RAISE_AFTER):
+        feed.statistics.lost(1)
+        feed.statistics.picture(corrupt=True, now=feed.now)
+    assert feed.faults == []
+
+    # What was lost long before a key frame does not excuse it.
+    for _ in range(CORRUPT_RAISE_AFTER):
+        feed.run(2, lost_per_second=1)
+        feed.statistics.picture(corrupt=True, now=feed.now)
+    assert Fault.CORRUPT_FRAMES in feed.faults
+
+
+def test_what_was_lost_before_a_key_frame_counts_as_lost() -> None:
+    feed = Feed()
+    feed.run(10)
+    for _ in range(7):
+        feed.statistics.lost(2)
+        feed.run(1)
+
+    assert feed.faults == [Fault.PACKET_LOSS]
+
+
 def test_packets_that_get_lost_are_a_fault_until_none_is_for_a_while() -> None:
     feed = Feed()
     feed.run(30, lost_per_second=0)

@@ -425,13 +425,13 @@ class Camera:
         relayed = self.feed.take(packet, now) if self.feed.wanted else None
         if packet.is_key:
             counters.key_frames += 1
-            self._take_key_frame(packet, relayed, now)
+            self._take_key_frame(packet, relayed, stream, now)
         if self._statistics.packet(packet.size, packet.seconds, now):
             with self._lock:
                 self._statistics.look(stream.lost_packets(), now)
                 self._update_facts()
 
-    def _take_key_frame(self, packet: Packet, relayed: memoryview | None, now: float) -> None:
+    def _take_key_frame(self, packet: Packet, relayed: memoryview | None, stream: Stream, now: float) -> None:
         with self._lock:
             if self._interrupted:
                 return
@@ -448,11 +448,11 @@ class Camera:
         every_s = _DECODE_EVERY_S.get(self._decoding)
         unknown_size = self._info is not None and not self._info.width
         if unknown_size or (every_s is not None and now - self._decoded_at >= every_s):
-            was_working = not self._look(packet, now) and was_working
+            was_working = not self._look(packet, stream, now) and was_working
         if not was_working:
             self._around.changed()
 
-    def _look(self, packet: Packet, now: float) -> bool:
+    def _look(self, packet: Packet, stream: Stream, now: float) -> bool:
         """Decodes a key frame and looks at its picture; whether faults have come or gone."""
         # Loaded by the first picture, with OpenCV: 27 MB that a worker which decodes nothing does without.
         from camera_worker.ingest.pictures import PictureHealth, Seen  # noqa: PLC0415
@@ -460,6 +460,7 @@ class Camera:
         self._decoded_at = now
         picture = packet.decode()
         with self._lock:
+            self._statistics.lost(stream.lost_packets())
             self._statistics.picture(corrupt=picture is None or picture.is_corrupt, now=now)
             if picture is not None and self._info is not None:
                 self._info = _with_size(self._info, picture)

@@ -49,6 +49,9 @@ class StreamStatistics:
         default_factory=lambda: Gauge(Fault.CORRUPT_FRAMES, CORRUPT_RAISE_AFTER, CORRUPT_CLEAR_AFTER)
     )
     _no_key_frame: Trouble | None = None
+    _lost: int = 0  #: packets since the last look
+    #: Whether packets are missing since the last picture or look.
+    _is_incomplete: bool = False
 
     def __post_init__(self) -> None:
         self._frame_rate = FrameRateWatch(self.min_rate_ratio)
@@ -59,6 +62,8 @@ class StreamStatistics:
         self.sizes.restart()
         self._window_began = None
         self._key_frame_at = now
+        self._lost = 0
+        self._is_incomplete = False
 
     def packet(self, size: int, stamp: float | None, now: float) -> bool:
         """Counts a packet; true about once a second, when ``look`` is due.
@@ -96,17 +101,29 @@ class StreamStatistics:
         self._key_frame_at = now
         self._no_key_frame = None
 
+    def lost(self, packets: int) -> None:
+        """RTP packets are missing since the last call of this or ``look``."""
+        if packets:
+            self._lost += packets
+            self._is_incomplete = True
+
     def picture(self, *, corrupt: bool, now: float) -> None:
         """A key frame was decoded."""
+        was_incomplete, self._is_incomplete = self._is_incomplete, False
+        if corrupt and was_incomplete:
+            # It was damaged on its way. Whether that happens too often is for the loss to tell.
+            return
         self._corruption.judge(corrupt, now, f"{CORRUPT_RAISE_AFTER} key frames in a row could not be decoded whole")
 
     def look(self, lost: int, now: float) -> None:
         """Judges the time since the last look, which ends with the latest packet.
 
         Args:
-            lost: RTP packets that are missing since.
+            lost: RTP packets that are missing since, but for those that ``lost`` was told of.
             now: monotonic time of the latest packet's arrival.
         """
+        self.lost(lost)
+        lost, self._lost, self._is_incomplete = self._lost, 0, False
         self._frame_rate.min_ratio = self.min_rate_ratio
         self._frame_rate.second(self._look_frames, self._look_began, now)
         self._loss.second(lost, self._look_bytes, now)
