@@ -95,6 +95,8 @@ def test_redirections(status: int, is_redirect: bool) -> None:
         ("1a2b ; Timeout = 90", Session("1a2b", 90.0)),
         ("1a2b;timeout=0", Session("1a2b", 60.0)),
         ("1a2b;timeout=soon;x", Session("1a2b", 60.0)),
+        ("1a2b;timeout=" + 5000 * "9", Session("1a2b", 60.0)),
+        ("1a2b;timeout=\u0663\u0660", Session("1a2b", 60.0)),
     ],
 )
 def test_sessions(value: str, session: Session) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 MAX_HEAD, MAX_BODY = 64 << 10, 128 << 10
 _END = b"\r\n\r\n"
 _VERSION = "RTSP/1.0"
+#: Digits of a session's time-out, at most: a year has eight.
+_MAX_DIGITS = 8
 #: First and last status, plus one, that redirect (RFC 2326, 11.3).
 _REDIRECTIONS = range(300, 400)
 
@@ -54,8 +56,10 @@ class Session:
         identifier, *parameters = (part.strip() for part in value.split(";"))
         for parameter in parameters:
             name, _, number = parameter.partition("=")
-            if name.strip().lower() == "timeout" and number.strip().isdecimal() and int(number):
-                return cls(identifier, float(int(number)))
+            digits = number.strip()
+            is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS
+            if name.strip().lower() == "timeout" and is_number and int(digits):
+                return cls(identifier, float(digits))
         return cls(identifier, cls.DEFAULT_TIMEOUT_S)
 
 
