@@ -15,6 +15,9 @@ import av.logging
 
 from camera_worker.ingest.av_errors import LogLine
 
+#: FFmpeg's AV_LOG_QUIET, which PyAV has no name for.
+_QUIET = -8
+
 
 class FfmpegLog:
     """Who listens. FFmpeg has one callback for all of a process, and so this has one instance, ``FFMPEG_LOG``."""
@@ -36,10 +39,23 @@ class FfmpegLog:
     def _change(self, by: int) -> None:
         with self._lock:
             self._listeners += by
-            av.logging.set_level(av.logging.WARNING if self._listeners else None)
+            if self._listeners:
+                av.logging.set_level(av.logging.WARNING)
+            else:
+                _silence()
 
 
 FFMPEG_LOG = FfmpegLog()
+
+
+def _silence() -> None:
+    """Takes PyAV's callback away. FFmpeg's own writes to the standard error output, at this level nothing.
+
+    PyAV's way, ``set_level(None)``, is for a process with one thread: a line of another one that waits for the lock
+    just then meets no level, and PyAV writes it out as it is, with a traceback.
+    """
+    av.logging.set_libav_level(_QUIET)
+    av.logging.restore_default_callback()
 
 
 def quieten_ffmpeg() -> None:
@@ -50,6 +66,8 @@ def quieten_ffmpeg() -> None:
     libav = logging.getLogger("libav")
     libav.propagate = False
     libav.addHandler(logging.NullHandler())
-    av.logging.set_level(None)
+    # A level for lines that come late.
+    av.logging.set_level(av.logging.WARNING)
+    _silence()
     # PyAV leaves out a line that equals the one before, also when another thread wrote that: another camera's answer.
     av.logging.set_skip_repeated(False)
