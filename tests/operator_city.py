@@ -1,11 +1,12 @@
 """The operator as a process against a real API server, in a namespace of its own for each test.
 
-There is no kubelet and no controller: ``City.start_worker`` plays the StatefulSet controller, kubelet and worker.
+There is no kubelet and no controller: ``City.start_worker`` plays the StatefulSet controller, kubelet and worker, and
+``City.run_workers`` does so for all workers.
 """
 
 import asyncio
 import base64
-import json
+import contextlib
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +37,7 @@ from camera_operator.cluster_api import (
     KubernetesApi,
     Resource,
 )
+from camera_operator.errors import NotFoundError
 from camera_operator.specs import names
 from local_cluster import Cluster
 from users import Users
@@ -44,6 +47,8 @@ Object = dict[str, Any]
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 WORKERS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+#: Where all pods are.
+NODE = "node-1"
 CHART = Path(__file__).resolve().parents[1] / "charts" / "camera-operator"
 
 
@@ -229,7 +234,7 @@ class City(Users):
     def __init__(self, cluster: Cluster, api: KubernetesApi, namespace: str, folder: Path) -> None:
         super().__init__(api, namespace)
         self.cluster = cluster
-        self._folder = folder
+        self.folder = folder
         self._operators: list[OperatorProcess] = []
         self._workers: list[Worker] = []
 
@@ -237,7 +242,7 @@ class City(Users):
         self, *flags: str, kubeconfig: Path | None = None, wait: bool = True, in_pod: bool = False
     ) -> OperatorProcess:
         """A further operator; waits until it leads if asked to."""
-        log = self._folder / f"operator-{len(self._operators)}.log"
+        log = self.folder / f"operator-{len(self._operators)}.log"
         log.touch()
         operator = OperatorProcess(kubeconfig or self.cluster.kubeconfig, self.namespace, log, *flags, in_pod=in_pod)
         self._operators.append(operator)
@@ -318,24 +323,50 @@ class City(Users):
         await worker.start()
         self._workers.append(worker)
         template = stateful_set["spec"]["template"]
-        pod_name = f"{name}-{secrets.token_hex(3)}"
-        metadata = {**template["metadata"], "namespace": self.namespace, "name": pod_name}
-        spec = {**template["spec"], "nodeName": "node-1"}
+        key = {"namespace": self.namespace, "name": names.pod_name(name)}
+        spec = {**template["spec"], "nodeName": NODE}
         for container in spec["containers"]:
             for port in container.get("ports", ()):
                 port["containerPort"] = worker.port
-        await self.api.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], **key}, "spec": spec}
+        await self.api.create(PODS, pod)
         status = {
             "phase": "Running",
             "podIP": "127.0.0.1",
             "podIPs": [{"ip": "127.0.0.1"}],
             "conditions": [{"type": "Ready", "status": "True"}],
         }
-        self.cluster.kubectl(
-            *("patch", "pod", pod_name, "-n", self.namespace, "--subresource=status", "--type=merge"),
-            *("-p", json.dumps({"status": status})),
-        )
+        await self.api.apply_status(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": key, "status": status})
         return worker
+
+    async def run_workers(self) -> None:
+        """Until it is cancelled, starts and ends workers as StatefulSets say, and delivers what Secrets say.
+
+        A worker finds every camera in good order.
+        """
+        workers: dict[str, Worker] = {}
+        while True:
+            wanted = {item["metadata"]["name"] for item in await self._worker_objects(STATEFUL_SETS)}
+            for pod in await self.pods():
+                name = pod["metadata"]["name"].removesuffix("-0")
+                if name not in wanted or "deletionTimestamp" in pod["metadata"]:
+                    await workers.pop(name).stop()
+                    await self._end_pod(pod["metadata"]["name"])
+            for name, assignment in (await self.assignments()).items():
+                # Whatever has gone since it was listed is seen in the next round.
+                with contextlib.suppress(KeyError, NotFoundError):
+                    worker = workers.get(name) or workers.setdefault(name, await self.start_worker(name))
+                    if worker.assignment != assignment:
+                        worker.deliver(assignment)
+                    for camera in worker.assignment.cameras:
+                        if camera.uid not in worker.health:
+                            worker.report(camera.name, Verdict.WORKING)
+            await asyncio.sleep(0.1)
+
+    async def _end_pod(self, name: str) -> None:
+        """There is no kubelet that would say that its containers have ended."""
+        command = ("delete", "pod", name, "-n", self.namespace, "--grace-period=0", "--force", "--wait=false")
+        await asyncio.to_thread(self.cluster.kubectl, *command)
 
     def kubeconfig_of_chart(self, folder: Path) -> Path:
         """Access with the rights that the chart grants the operator for this namespace, and no others."""
@@ -381,3 +412,7 @@ class City(Users):
     async def _worker_objects(self, resource: Resource) -> list[Object]:
         pages = self.api.list_pages(resource, self.namespace, label_selector=WORKERS)
         return [item async for page in pages for item in page.items]
+
+
+#: Makes a city that ends with the block.
+NewCity = Callable[[], AbstractAsyncContextManager[City]]

@@ -1,46 +1,18 @@
-"""The operator as a process on a real API server that fails it, or is failed by it: nothing is lost.
-
-The scenarios and the end that is expected are those of the tests with the in-memory API server.
-"""
+"""The operator as a process on a real API server that fails it: nothing is lost."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-import scenarios
 from api_proxy import ApiProxy, Fault, SentWrite, api_proxy
-from camera_api.assignment import Assignment
 from camera_operator.cluster_api import SECRETS, load_configuration
 from camera_operator.errors import ClusterError
-from operator_city import SERVICE_ACCOUNTS, City, OperatorProcess, eventually
-from scenarios import Scenario
-from simulated_city import simulated_city
-from virtual_time import run
+from operator_city import SERVICE_ACCOUNTS, City, eventually
 
 pytestmark = pytest.mark.integration
-
-#: Scenarios that need neither pods, nor a garbage collector, nor patience.
-QUICK = tuple(
-    scenario
-    for scenario in scenarios.SCENARIOS
-    if scenario.change
-    in {
-        scenarios.group_with_cameras_appears,
-        scenarios.camera_is_removed,
-        scenarios.camera_changes_its_group,
-        scenarios.login_is_rotated,
-        scenarios.worker_loses_its_secret,
-        scenarios.worker_loses_its_service,
-        scenarios.category_gets_other_health_limits,
-        scenarios.more_workers_are_wanted,
-    }
-)
 
 
 @pytest.fixture
@@ -48,124 +20,6 @@ async def proxy(city: City) -> AsyncIterator[ApiProxy]:
     configuration = await load_configuration(str(city.cluster.kubeconfig))
     async with api_proxy(configuration) as proxy:
         yield proxy
-
-
-def told(assignments: dict[str, Assignment]) -> dict[str, Any]:
-    """What the workers are told, whichever of them it is: that depends on which camera was seen first."""
-    cameras = [camera for assignment in assignments.values() for camera in assignment.cameras]
-    return {
-        "workers": sorted(len(assignment.cameras) for assignment in assignments.values()),
-        "cameras": [
-            (camera.name, camera.source, camera.credentials, camera.health, camera.maintenance)
-            for camera in sorted(cameras, key=lambda camera: camera.name)
-        ],
-    }
-
-
-def expected_end(scenario: Scenario) -> dict[str, Any]:
-    """The end with the in-memory API server, where nothing goes wrong."""
-
-    async def story() -> dict[str, Any]:
-        async with simulated_city() as city:
-            await scenario.before(city)
-            await city.start_operator()
-            await city.quiet()
-            await scenario.change(city)
-            await city.quiet()
-            return told(city.assignments())
-
-    return run(story())
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """Of the operator, at its n-th write (from 1)."""
-
-    number: int
-    fault: Fault
-
-    def judge(self) -> Callable[[SentWrite], Fault]:
-        """Counts writes from now on."""
-        left = self.number
-
-        def judge(_write: SentWrite) -> Fault:
-            nonlocal left
-            left -= 1
-            return self.fault if left == 0 else Fault.NONE
-
-        return judge
-
-
-async def settle(city: City, scenario: Scenario, proxy: ApiProxy, folder: Path) -> OperatorProcess:
-    await city.add_category(ingest={"maxCamerasPerWorker": 2})
-    await scenario.before(city)
-    operator = await city.start_operator(kubeconfig=proxy.kubeconfig(folder))
-    await city.quiet(operator)
-    return operator
-
-
-async def ends_as(city: City, expected: dict[str, Any]) -> None:
-    """The workers are told what they would be told if nothing had gone wrong."""
-    found: dict[str, Any] = {}
-
-    async def probe() -> bool:
-        nonlocal found
-        found = told(await city.assignments())
-        return found == expected
-
-    with contextlib.suppress(AssertionError):
-        await eventually(probe, 20, "the end is right")
-    assert found == expected
-
-
-async def dies(city: City, proxy: ApiProxy, folder: Path, scenario: Scenario, death: Death) -> bool:
-    """Lets the operator die at a write, starts another one; returns whether there was such a write."""
-    expected = await asyncio.to_thread(expected_end, scenario)
-    operator = await settle(city, scenario, proxy, folder)
-    proxy.kill, proxy.judge = operator.process.kill, death.judge()
-    await scenario.change(city)
-
-    async def dead() -> bool:
-        return operator.process.poll() is not None
-
-    try:
-        await eventually(dead, 5, "the operator has died")
-    except AssertionError:
-        return False
-    second = await city.start_operator("--lease-name", "another")
-    await ends_as(city, expected)
-    await city.quiet(second)
-    return True
-
-
-@pytest.mark.parametrize(
-    ("change", "death"),
-    [
-        (scenarios.group_with_cameras_appears, Death(1, Fault.KILLS_BEFORE)),
-        (scenarios.group_with_cameras_appears, Death(4, Fault.KILLS_AFTER)),
-        (scenarios.camera_changes_its_group, Death(1, Fault.KILLS_AFTER)),
-    ],
-    ids=["before_the_first", "in_the_middle", "between_release_and_assignment"],
-)
-async def test_an_operator_that_is_killed_at_a_write_is_made_up_for(
-    city: City, proxy: ApiProxy, tmp_path: Path, change: scenarios.Deed, death: Death
-) -> None:
-    scenario = next(each for each in QUICK if each.change is change)
-    assert await dies(city, proxy, tmp_path, scenario, death)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "death",
-    [Death(1, Fault.KILLS_BEFORE), *(Death(number, Fault.KILLS_AFTER) for number in range(1, 9))],
-    ids=lambda death: f"{death.fault.name.lower()}-{death.number}",
-)
-@pytest.mark.parametrize("scenario", QUICK, ids=lambda scenario: scenario.name)
-async def test_an_operator_that_is_killed_at_any_write_is_made_up_for(
-    city: City, proxy: ApiProxy, tmp_path: Path, scenario: Scenario, death: Death
-) -> None:
-    """Where the operator makes fewer writes than that, it has nothing to die of."""
-    assert await dies(city, proxy, tmp_path, scenario, death) or death.number > 1
 
 
 async def test_writes_that_fail_are_made_up_for_without_a_storm(city: City, proxy: ApiProxy, tmp_path: Path) -> None:
