@@ -24,6 +24,7 @@ from camera_operator.decide.model import (
 )
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.decide.times import format_time
+from camera_operator.slim import slim_health
 from camera_operator.specs.names import parse_worker_name
 from camera_operator.specs.worker import template_of, worker_stateful_set
 
@@ -313,7 +314,7 @@ def observed(
         cameras=tuple(sorted(views, key=lambda view: view.name)),
         credentials=credentials or {},
         workers=workers,
-        health={report.uid: report for report in reports},
+        health={report.uid: slim_health(report) for report in reports},
         now=NOW + timedelta(seconds=after),
         monotonic_now=MONOTONIC_NOW + after,
         held_elsewhere=held_elsewhere or {},

@@ -18,6 +18,7 @@ from camera_operator.decide.model import (
     CameraView,
     CategoryView,
     GroupView,
+    HealthView,
     Observed,
     Plan,
     PodView,
@@ -28,6 +29,7 @@ from camera_operator.decide.model import (
     WorkerWrite,
 )
 from camera_operator.decide.plan import make_plan
+from camera_operator.slim import slim_health
 from camera_operator.specs import names
 
 if TYPE_CHECKING:
@@ -121,12 +123,12 @@ class World:
     def observe(self) -> Observed:
         """What the operator sees."""
         workers = [self._view(name) for name in self.workers]
-        reports: dict[str, CameraHealth] = {}
+        reports: dict[str, HealthView] = {}
         for view in workers:
             for entry in view.assignment.cameras if view.assignment is not None else ():
                 known = self._hearsay[view.name].cameras
                 if entry.uid in known:
-                    reports[entry.uid] = known[entry.uid]
+                    reports[entry.uid] = slim_health(known[entry.uid])
         return Observed(
             namespace=NAMESPACE,
             group_name=GROUP,

@@ -9,11 +9,12 @@ moment of the LIST, or a later event said so. That covers what a watch loses, su
 sweep of every scope is what makes the cache complete; until then ``is_synced`` is false and nothing may be decided.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from camera_api.assignment import Credentials, Role
+from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Credentials, Role
 from camera_operator.cluster_api import (
     BUDGETS,
     CAMERAS,
@@ -27,6 +28,7 @@ from camera_operator.cluster_api import (
 )
 from camera_operator.decide.model import CameraView, CategoryView, GroupView, ObjectKey, SecretProblem
 from camera_operator.intents import Intents
+from camera_operator.slim import share_assignment
 from camera_operator.specs import names
 from camera_operator.views import (
     BudgetView,
@@ -158,8 +160,10 @@ class Sweep:
 
 
 def _identity(raw: Object) -> tuple[ObjectKey, int, str]:
+    # Interned as in the views: 100,000 names and UIDs are there once.
     metadata = raw["metadata"]
-    return (metadata.get("namespace", ""), metadata["name"]), int(metadata["resourceVersion"]), metadata["uid"]
+    key = sys.intern(metadata.get("namespace", "")), sys.intern(metadata["name"])
+    return key, int(metadata["resourceVersion"]), sys.intern(metadata["uid"])
 
 
 class Cache:
@@ -189,10 +193,10 @@ class Cache:
         self._groups_of_secret: dict[ObjectKey, dict[str, int]] = {}  # group name to number of cameras
         self._workers: dict[ObjectKey, dict[str, WorkerObjects]] = {}
         self._tables: dict[Resource, tuple[_Table[Any], Callable[[Object], Any]]] = {
-            CAMERAS: (self._cameras, camera_view),
+            CAMERAS: (self._cameras, self._camera_view),
             GROUPS: (self._groups, group_view),
             CATEGORIES: (self._categories, category_view),
-            SECRETS: (self._secrets, secret_view),
+            SECRETS: (self._secrets, self._secret_view),
             STATEFUL_SETS: (self._stateful_sets, worker_part_view),
             SERVICES: (self._services, worker_part_view),
             BUDGETS: (self._budgets, budget_view),
@@ -305,6 +309,35 @@ class Cache:
         objects = self.workers((namespace, parsed[0])).get(worker) if parsed is not None else None
         return objects is not None and any(view.pod.node for view in objects.pods.values())
 
+    # A camera and the assignment that has it say the same about its source: it is there once, whichever comes first.
+
+    def _camera_view(self, raw: Object) -> CameraView:
+        view = camera_view(raw)
+        known = self._known_source(view)
+        return replace(view, source=known) if known == view.source else view
+
+    def _known_source(self, camera: CameraView) -> AssignedSource | None:
+        before = self.camera(camera.key)
+        if before is not None:
+            return before.source
+        objects = self.workers((camera.namespace, camera.group)).get(camera.status.worker)
+        assignment = _assignment(objects.secret) if objects is not None else None
+        cameras = assignment.cameras if assignment is not None else ()
+        return next((each.source for each in cameras if each.name == camera.name), None)
+
+    def _secret_view(self, raw: Object) -> WorkerSecretView | Credentials | SecretProblem:
+        view = secret_view(raw)
+        assignment = _assignment(view)
+        if not isinstance(view, WorkerSecretView) or assignment is None:
+            return view
+        entry = self._secrets.entries.get(_identity(raw)[0])
+        before = _assignment(entry.view) if entry is not None else None
+        return replace(view, assignment=share_assignment(assignment, before, self._declared_source))
+
+    def _declared_source(self, assigned: AssignedCamera) -> AssignedSource | None:
+        camera = self.camera(assigned.key)
+        return camera.source if camera is not None else None
+
     # What concerns whom.
 
     def _camera_changed(self, _key: ObjectKey, old: CameraView | None, new: CameraView | None) -> Iterator[ObjectKey]:
@@ -411,6 +444,11 @@ class Cache:
             del workers[worker]
             if not workers:
                 self._workers.pop(group, None)
+
+
+def _assignment(secret: WorkerSecretView | Credentials | SecretProblem | None) -> Assignment | None:
+    """The assignment of a worker's Secret; None: it is another one, or cannot be read."""
+    return secret.assignment if isinstance(secret, WorkerSecretView) else None
 
 
 def _canary(group: GroupView | None) -> str | None:

@@ -351,24 +351,36 @@ class KubernetesApi:
             for key, value in (("labelSelector", label_selector), ("fieldSelector", field_selector))
             if value
         )
-        token = ""
-        while True:
+
+        def ask(token: str) -> asyncio.Task[Object]:
             query = (("limit", str(PAGE_SIZE)), *selectors, *((("continue", token),) if token else ()))
-            answer = await self._send(
-                Request(
-                    verb="list",
-                    method="GET",
-                    path=resource.path(namespace),
-                    what=_what("list", resource, namespace),
-                    kind=resource.kind,
-                    query=query,
-                    timeout=LIST_TIMEOUT,
-                )
+            request = Request(
+                verb="list",
+                method="GET",
+                path=resource.path(namespace),
+                what=_what("list", resource, namespace),
+                kind=resource.kind,
+                query=query,
+                timeout=LIST_TIMEOUT,
             )
-            yield Page(answer.get("items") or [], int(answer["metadata"]["resourceVersion"]))
-            token = answer["metadata"].get("continue") or ""
-            if not token:
-                return
+            return asyncio.create_task(self._send(request), name=request.what)
+
+        asked = ask("")
+        try:
+            while True:
+                answer = await asked
+                token = answer["metadata"].get("continue") or ""
+                if token:
+                    # The API server makes the next page while this one is worked on. Decoded it is only after that,
+                    # since who works on a page does not wait: one page in memory at a time.
+                    asked = ask(token)
+                    await asyncio.sleep(0)
+                yield Page(answer.get("items") or [], int(answer["metadata"]["resourceVersion"]))
+                if not token:
+                    return
+        finally:
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """See ``ClusterApi``."""

@@ -7,6 +7,7 @@ per worker, so that during a move the camera's health is that of the worker it i
 import asyncio
 import logging
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,9 @@ from pydantic import ValidationError
 from yarl import URL
 
 from camera_api.category import DecodePolicy
-from camera_api.health import CameraHealth, HealthReport
+from camera_api.health import HealthReport
 from camera_operator.cache import Cache, WorkerObjects
-from camera_operator.decide.model import ObjectKey
+from camera_operator.decide.model import HealthView, ObjectKey
 from camera_operator.slim import slim_health
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class WorkerHealth:
     last_report_at: float | None = None  #: monotonic seconds, of any pod of the worker
     reachable_since: float | None = None  #: monotonic seconds since when the worker is tried
     decode_reduced_to: DecodePolicy | None = None  #: what an overloaded worker decodes at most
-    cameras: dict[str, CameraHealth] = field(default_factory=dict)  #: by UID
+    cameras: dict[str, HealthView] = field(default_factory=dict)  #: by UID
 
     def take(self, report: HealthReport, now: float, *, first: bool) -> bool:
         """Takes a report over; returns whether it says anything new.
@@ -71,15 +72,15 @@ class WorkerHealth:
         self.acknowledged_revision, self.last_report_at = report.acknowledged_revision, now
         self.decode_reduced_to = report.decode_reduced_to
         changed = first or before != (report.acknowledged_revision, report.decode_reduced_to)
-        told = [slim_health(camera) for camera in report.cameras]
+        # The cache holds the UIDs, too.
+        told = {sys.intern(camera.uid): slim_health(camera) for camera in report.cameras}
         if report.full:
-            cameras = {camera.uid: camera for camera in told}
-            changed |= cameras != self.cameras
-            self.cameras = cameras
+            changed |= told != self.cameras
+            self.cameras = told
             return changed
-        for camera in told:
-            changed |= self.cameras.get(camera.uid) != camera
-            self.cameras[camera.uid] = camera
+        for uid, health in told.items():
+            changed |= self.cameras.get(uid) != health
+            self.cameras[uid] = health
         for uid in report.removed:
             changed |= self.cameras.pop(uid, None) is not None
         return changed
@@ -232,6 +233,8 @@ class HealthPoller:
             trouble, failures = "", 0
             changed = health.take(report, self._clock(), first=first)
             cursor = (report.instance, report.cursor)
+            # Decoded, a full report has 2 kB per camera, and the next poll may wait for long.
+            del report
             self._count("changed" if changed else "unchanged")
             if changed:
                 self._changed(group)

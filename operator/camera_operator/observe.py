@@ -6,9 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from camera_api.assignment import Credentials, Role
-from camera_api.health import CameraHealth
 from camera_operator.cache import Cache, WorkerObjects
-from camera_operator.decide.model import CameraView, GroupView, ObjectKey, Observed, SecretProblem, WorkerView
+from camera_operator.decide.model import (
+    CameraView,
+    GroupView,
+    HealthView,
+    ObjectKey,
+    Observed,
+    SecretProblem,
+    WorkerView,
+)
 from camera_operator.decide.releases import ANY_CAMERA, may_hold
 from camera_operator.health_poller import HealthPoller
 from camera_operator.move_budget import MoveBudget
@@ -173,8 +180,8 @@ class Observer:
             self._behind[worker] = (assignment.revision, since)
         return since
 
-    def _camera_health(self, namespace: str, workers: tuple[WorkerView, ...]) -> Mapping[str, CameraHealth]:
-        reports: dict[str, CameraHealth] = {}
+    def _camera_health(self, namespace: str, workers: tuple[WorkerView, ...]) -> Mapping[str, HealthView]:
+        reports: dict[str, HealthView] = {}
         for worker in workers:
             if worker.role is not Role.INGEST or worker.assignment is None:
                 continue

@@ -5,12 +5,11 @@ pass has to plan from, since it is what the status is about to be.
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from camera_operator.cache import Cache
@@ -109,8 +108,24 @@ def group_status_manifest(status: GroupStatusView) -> dict[str, Any]:
 @dataclass(slots=True)
 class _Pending:
     status: StatusView
-    order: tuple[int, int]  #: rank of the kind, then place in the line
     failures: int = 0  #: in a row, that were about this object
+
+
+@dataclass(slots=True)
+class _Line:
+    """What waits of one kind. A fleet's whole cameras may: 100,000 of them for five minutes."""
+
+    pending: dict[ObjectKey, _Pending] = field(default_factory=dict)  #: also while it is being written
+    order: deque[ObjectKey] = field(default_factory=deque)  #: may name what waits no more
+
+    def put(self, key: ObjectKey, status: StatusView) -> None:
+        """A decision: in place of an earlier one about the same object, or at the end."""
+        pending = self.pending.get(key)
+        if pending is not None:
+            pending.status = status
+            return
+        self.pending[key] = _Pending(status)
+        self.order.append(key)
 
 
 class StatusWriter:
@@ -143,24 +158,22 @@ class StatusWriter:
         self._changed = changed
         self._clock = clock
         self._bucket = TokenBucket(rate, burst, clock())
-        self._pending: dict[tuple[Resource, ObjectKey], _Pending] = {}
-        self._heap: list[tuple[tuple[int, int], Resource, ObjectKey]] = []
-        self._count = itertools.count()
+        self._lines = {GROUPS: _Line(), CAMERAS: _Line()}  # in the order in which they are served
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return sum(len(line.pending) for line in self._lines.values())
 
     def camera_status(self, key: ObjectKey) -> CameraStatusView | None:
         """The status that a camera is about to get; None: it stays as it is."""
-        pending = self._pending.get((CAMERAS, key))
+        pending = self._lines[CAMERAS].pending.get(key)
         return pending.status if pending is not None and isinstance(pending.status, CameraStatusView) else None
 
     def group_status(self, key: ObjectKey) -> GroupStatusView | None:
         """The status that a group is about to get; None: it stays as it is."""
-        pending = self._pending.get((GROUPS, key))
+        pending = self._lines[GROUPS].pending.get(key)
         return pending.status if pending is not None and isinstance(pending.status, GroupStatusView) else None
 
     def put(
@@ -174,15 +187,14 @@ class StatusWriter:
             cameras: those that differ from what they are, or are about to be.
         """
         if group_status is not None:
-            self._put(GROUPS, group, group_status)
+            self._lines[GROUPS].put(group, group_status)
         for key, status in cameras.items():
-            self._put(CAMERAS, key, status)
+            self._lines[CAMERAS].put(key, status)
         self._wake.set()
 
     def drop_all(self) -> None:
         """Forgets what waits: another process decides now."""
-        self._pending.clear()
-        self._heap.clear()
+        self._lines = {resource: _Line() for resource in self._lines}
 
     async def run(self) -> None:
         """Writes until it is closed."""
@@ -195,24 +207,15 @@ class StatusWriter:
         self._closed = True
         self._wake.set()
 
-    def _put(self, resource: Resource, key: ObjectKey, status: StatusView) -> None:
-        pending = self._pending.get((resource, key))
-        if pending is not None:
-            pending.status = status
-            return
-        order = (0 if resource is GROUPS else 1, next(self._count))
-        self._pending[resource, key] = _Pending(status, order)
-        heapq.heappush(self._heap, (order, resource, key))
-
     async def _work(self) -> None:
         while not self._closed:
-            if not self._heap:
+            if self._next_line() is None:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
             # One waits for the next token, the others for their turn.
             async with self._turn:
-                if not self._heap:
+                if self._next_line() is None:
                     continue
                 delay = self._bucket.take(self._clock())
                 if delay > 0:
@@ -221,10 +224,12 @@ class StatusWriter:
             await self._write_next()
 
     async def _write_next(self) -> None:
-        if self._closed or not self._heap:
+        served = self._next_line()
+        if self._closed or served is None:
             return
-        _, resource, key = heapq.heappop(self._heap)
-        pending = self._pending.get((resource, key))
+        resource, line = served
+        key = line.order.popleft()
+        pending = line.pending.get(key)
         if pending is None:
             return
         status = pending.status
@@ -232,7 +237,7 @@ class StatusWriter:
             self._require_leading()
             await self._write(resource, key, status)
         except NotLeadingError:
-            self._pending.pop((resource, key), None)
+            line.pending.pop(key, None)
             return
         except NotFoundError:
             logger.debug("%s %s/%s is gone", resource.kind, *key)
@@ -240,7 +245,7 @@ class StatusWriter:
             # Changed since: what changed is on its way through the watch too, and a pass decides again. Until then
             # the decision stands, unless the object is another one by now.
             if await self._look_again(resource, key):
-                heapq.heappush(self._heap, (pending.order, resource, key))
+                line.order.appendleft(key)
                 return
         except RejectedError as error:
             # Nothing but another decision helps; it comes with the next change.
@@ -248,7 +253,7 @@ class StatusWriter:
         except UnavailableError as error:
             logger.warning("status of %s %s/%s is written later: %s", resource.kind, *key, error)
             await asyncio.sleep(_RETRY_AFTER if error.retry_after is None else error.retry_after)
-            self._line_up_again(resource, key, pending)
+            self._line_up_again(line, key, pending)
             return
         except ClusterError as error:
             # It is about this object or its namespace: nothing else may have to wait for it.
@@ -256,20 +261,23 @@ class StatusWriter:
             pending.failures += 1
             if pending.failures == 1:
                 logger.warning("status of %s %s/%s is written later: %s", resource.kind, *key, error)
-            asyncio.get_running_loop().call_later(delay, self._line_up_again, resource, key, pending)
+            asyncio.get_running_loop().call_later(delay, self._line_up_again, line, key, pending)
             return
         if pending.status == status:
-            self._pending.pop((resource, key), None)
+            line.pending.pop(key, None)
         else:
-            # A newer decision came while this one was on its way.
-            heapq.heappush(self._heap, (pending.order, resource, key))
+            # A newer decision came while this one was on its way; it keeps the place.
+            line.order.appendleft(key)
 
-    def _line_up_again(self, resource: Resource, key: ObjectKey, pending: _Pending) -> None:
+    def _next_line(self) -> tuple[Resource, _Line] | None:
+        """The line whose turn it is; None: nothing waits."""
+        return next(((resource, line) for resource, line in self._lines.items() if line.order), None)
+
+    def _line_up_again(self, line: _Line, key: ObjectKey, pending: _Pending) -> None:
         """At the end of the line: what cannot be written must not keep back what can."""
-        if self._pending.get((resource, key)) is not pending:
+        if line.pending.get(key) is not pending:
             return
-        pending.order = (pending.order[0], next(self._count))
-        heapq.heappush(self._heap, (pending.order, resource, key))
+        line.order.append(key)
         self._wake.set()
 
     async def _write(self, resource: Resource, key: ObjectKey, status: StatusView) -> None:

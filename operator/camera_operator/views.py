@@ -41,7 +41,7 @@ from camera_operator.decide.model import (
     Resources,
     SecretProblem,
 )
-from camera_operator.slim import slim_assignment, slim_source
+from camera_operator.slim import assigned_source, slim_assignment
 from camera_operator.specs import names
 
 Object = Mapping[str, Any]
@@ -173,16 +173,11 @@ def camera_status(status: Object) -> CameraStatusView:
 
 
 def _assigned_source(source: Source) -> AssignedSource | None:
-    # model_construct: the parts are validated already, and this runs for every camera of the fleet.
     if source.rtsp is not None:
-        return AssignedSource.model_construct(
-            kind=SourceKind.RTSP,
-            main_url=source.rtsp.url,
-            sub_url=source.rtsp.sub_stream_url,
-            transport=source.rtsp.transport,
-        )
+        rtsp = source.rtsp
+        return assigned_source(SourceKind.RTSP, rtsp.url, sub_url=rtsp.sub_stream_url, transport=rtsp.transport)
     if source.http is not None:
-        return AssignedSource(kind=SourceKind.HTTP, main_url=source.http.url)
+        return assigned_source(SourceKind.HTTP, source.http.url)
     return None
 
 
@@ -213,7 +208,7 @@ def camera_view(raw: Object) -> CameraView:
         deleting="deletionTimestamp" in metadata,
         group=_intern(str(raw_spec.get("group", ""))),
         lifecycle=spec.lifecycle if spec is not None else Lifecycle.ACTIVE,
-        source=slim_source(source) if source is not None and invalid is None else None,
+        source=source if invalid is None else None,
         credentials_secret=_intern(secret.name) if secret is not None else None,
         consent_expires_at=expires,
         tasks=tuple(spec.analytics.tasks) if spec is not None else (),

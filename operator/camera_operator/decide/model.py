@@ -16,7 +16,7 @@ from camera_api.camera import CameraState, Lifecycle
 from camera_api.category import CameraCategorySpec, DecodePolicy
 from camera_api.conditions import ConditionStatus
 from camera_api.group import CameraGroupSpec
-from camera_api.health import CameraHealth
+from camera_api.health import ActiveFault, StreamFacts, Verdict
 
 ObjectKey = tuple[str, str]  #: namespace and name
 
@@ -136,6 +136,16 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthView:
+    """What a worker says about a camera. Cameras of which the same is said share one value."""
+
+    verdict: Verdict
+    since: str  #: RFC 3339: when the verdict began to hold
+    faults: tuple[ActiveFault, ...] = ()  #: in the order of diagnosis
+    stream: StreamFacts | None = None  #: last known; None: never seen
+
+
+@dataclass(frozen=True, slots=True)
 class PodView:
     """A worker's pod."""
 
@@ -191,7 +201,7 @@ class Observed:
     cameras: tuple[CameraView, ...]  #: sorted by name
     credentials: Mapping[str, Credentials | SecretProblem]  #: by Secret name, for all that the cameras name
     workers: tuple[WorkerView, ...]  #: sorted by role and ordinal
-    health: Mapping[str, CameraHealth]  #: last report by camera UID
+    health: Mapping[str, HealthView]  #: last report by camera UID
     now: datetime  #: aware, UTC: only for times that people see, consent and maintenance
     monotonic_now: float  #: seconds: for ages
     #: Worker by camera name: cameras that workers of the namespace's other groups may still watch.

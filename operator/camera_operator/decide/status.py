@@ -9,14 +9,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from camera_api.assignment import Role
 from camera_api.camera import CameraState, Lifecycle
 from camera_api.category import DecodePolicy
 from camera_api.conditions import ConditionStatus
 from camera_api.faults import Fault, FaultLayer
-from camera_api.health import ActiveFault, CameraHealth, Verdict
+from camera_api.health import ActiveFault, Verdict
 from camera_operator import conditions
 from camera_operator.conditions import (
     CameraCondition,
@@ -34,6 +34,7 @@ from camera_operator.decide.model import (
     ConditionView,
     GroupStatusView,
     GroupView,
+    HealthView,
     Observed,
     WorkerView,
 )
@@ -64,6 +65,8 @@ _PICTURE_NOT_CHECKED = unknown(
 _NOT_WATCHED: Findings = (unknown(Reason.NOT_WATCHED),) * len(_LAYERS)
 _ACCEPTED = true(Reason.ACCEPTED)
 _WATCHED = true(Reason.WATCHED)
+#: Lists of conditions that differ and are remembered: those of the workers that a few passes are about.
+_SHARED_CONDITIONS = 1024
 _WAITING_FOR_WORKER = "The worker has not yet seen a frame or a fault of the camera."
 _OBSERVER_REASONS = frozenset({Fault.WORKER_LOST.value, Fault.REPORT_STALE.value})
 #: A camera in one of these states was watched before, so that there is something that can be lost or kept.
@@ -276,7 +279,7 @@ def _watched(camera: CameraView, watching: Watch, shared: Circumstances) -> _Out
     return (_as_it_was(camera.status, watching) if was_watched and is_interlude else None) or _waiting(watching)
 
 
-def _is_brief(health: CameraHealth, shared: Circumstances) -> bool:
+def _is_brief(health: HealthView, shared: Circumstances) -> bool:
     """Whether a camera has been connecting for so short a time that what was known before still says more."""
     began = parse_time(health.since)
     if began is None:
@@ -294,7 +297,7 @@ def _waiting(watching: Watch) -> _Outcome:
     )
 
 
-def _faulty(watching: Watch, health: CameraHealth, runbook: str) -> _Outcome:
+def _faulty(watching: Watch, health: HealthView, runbook: str) -> _Outcome:
     first = health.faults[0]
     by_layer: dict[FaultLayer, ActiveFault] = {}
     for active in health.faults:
@@ -357,6 +360,15 @@ def _conditions(
                 break
         else:
             return before
+    return _next_conditions(tuple(kinds), findings, before, generation, now)
+
+
+# The cameras of a worker come into the same state together, and what is said about 100,000 of them waits for minutes to
+# be written: equal conditions are one value, as they are when they come back from the API server.
+@lru_cache(_SHARED_CONDITIONS)
+def _next_conditions(
+    kinds: tuple[str, ...], findings: Findings, before: tuple[ConditionView, ...], generation: int, now: str
+) -> tuple[ConditionView, ...]:
     standing = {condition.type: condition for condition in before}
     return tuple(
         _condition(kind, finding, standing.get(kind), generation, now)

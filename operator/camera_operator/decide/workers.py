@@ -6,12 +6,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from camera_api.assignment import AssignedCamera, Role
-from camera_api.health import CameraHealth, Verdict
+from camera_api.health import Verdict
 from camera_operator.conditions import Reason, Rejection
 from camera_operator.decide.acceptance import must_let_go, wants_watching
 from camera_operator.decide.assignments import Terms, assigned_camera
 from camera_operator.decide.failover import abandoned, unschedulable
-from camera_operator.decide.model import CameraView, GroupView, Observed, WorkerView, WorkerWrite
+from camera_operator.decide.model import CameraView, GroupView, HealthView, Observed, WorkerView, WorkerWrite
 from camera_operator.decide.moves import Departures, departures
 from camera_operator.decide.placement import Bin, Newcomer, Placement, place, surplus
 from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force, vacated_by
@@ -372,7 +372,7 @@ class _Pass:
             for report in self._reports(worker)
         )
 
-    def _reports(self, worker: WorkerView) -> list[CameraHealth | None]:
+    def _reports(self, worker: WorkerView) -> list[HealthView | None]:
         entries = worker.assignment.cameras if worker.assignment is not None else ()
         return [self.observed.health.get(entry.uid) for entry in entries]
 

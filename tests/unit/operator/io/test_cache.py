@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from camera_api.assignment import Assignment, Credentials, Role
+from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Credentials, Role, SourceKind
 from camera_operator.cache import CACHED, Cache, Scope
 from camera_operator.cluster_api import BUDGETS, CAMERAS, CATEGORIES, GROUPS, PODS, SECRETS, SERVICES, STATEFUL_SETS
 from camera_operator.decide.model import SecretProblem
@@ -44,7 +44,12 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def assignment_secret(version: int, revision: int) -> Object:
+def assigned(name: str, url: str = "") -> AssignedCamera:
+    source = AssignedSource(kind=SourceKind.RTSP, main_url=url or f"rtsp://{name}/main")
+    return AssignedCamera(namespace="city", name=name, uid=f"uid-{name}", source=source)
+
+
+def assignment_secret(version: int, revision: int, *cameras: AssignedCamera) -> Object:
     assignment = Assignment(
         worker="shops-ingest-0",
         namespace="city",
@@ -53,6 +58,7 @@ def assignment_secret(version: int, revision: int) -> Object:
         category="shops",
         revision=revision,
         bearer_token="token",
+        cameras=cameras,
     )
     return {"metadata": worker_metadata(version), "data": {"assignment.json": encoded(assignment.to_secret_text())}}
 
@@ -64,6 +70,37 @@ def cache() -> Cache:
 
 def names_of(cache: Cache, group: tuple[str, str] = SHOPS) -> list[str]:
     return [view.name for view in cache.cameras(group)]
+
+
+def assignment_in(cache: Cache) -> Assignment:
+    secret = cache.workers(SHOPS)["shops-ingest-0"].secret
+    assert secret is not None
+    assert secret.assignment is not None
+    return secret.assignment
+
+
+@pytest.mark.parametrize("camera_first", [True, False])
+def test_a_source_is_here_once_whichever_comes_first(cache: Cache, camera_first: bool) -> None:
+    declared = {**camera("a", 1), "status": {"worker": "shops-ingest-0"}}
+    objects = [(CAMERAS, declared), (SECRETS, assignment_secret(2, 1, assigned("a")))]
+    for resource, raw in objects if camera_first else reversed(objects):
+        cache.put(resource, raw)
+    cache.put(CAMERAS, {**declared, "metadata": metadata("a", 3)})
+    view = cache.camera(("city", "a"))
+    assert view is not None
+    assert view.source is assignment_in(cache).cameras[0].source
+
+
+def test_a_later_assignment_keeps_what_is_equal_and_nothing_else(cache: Cache) -> None:
+    cache.put(CAMERAS, camera("b", 1))
+    cache.put(SECRETS, assignment_secret(2, 1, assigned("a"), assigned("b"), assigned("c")))
+    before = assignment_in(cache)
+    cameras = (assigned("a"), assigned("b", "rtsp://elsewhere/main"))
+    cache.put(SECRETS, assignment_secret(3, 2, *cameras))
+    after = assignment_in(cache)
+    assert after.revision == 2
+    assert after.cameras == cameras
+    assert after.cameras[0] is before.cameras[0]
 
 
 def test_a_change_concerns_the_camera_s_group(cache: Cache) -> None:
