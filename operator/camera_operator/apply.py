@@ -41,7 +41,7 @@ class Applier:
         api: for the writes.
         cache: told what was written.
         require_leading: raises ``NotLeadingError`` if this process may not write.
-        secret_applied: called after each write of an assignment.
+        found: told of the groups that something concerns which no watch has told of yet.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Applier:
         cache: Cache,
         *,
         require_leading: Callable[[], None],
-        secret_applied: Callable[[ObjectKey], None] = lambda _group: None,
+        found: Callable[[ObjectKey], None] = lambda _group: None,
     ) -> None:
         self._api = api
         self._cache = cache
         self._require_leading = require_leading
-        self._secret_applied = secret_applied
+        self._found = found
         self._slots = asyncio.Semaphore(CONCURRENCY)
 
     async def apply(self, group: ObjectKey, plan: Plan) -> tuple[Failure, ...]:
@@ -148,7 +148,6 @@ class Applier:
             await self._look_again(group[0], write.worker)
             raise
         self._cache.put(SECRETS, written)
-        self._secret_applied(group)
 
     async def _require_vacated(self, namespace: str, workers: Iterable[str]) -> None:
         """Asks the API server whether anything of these workers runs, which no watch has told of.
@@ -164,7 +163,7 @@ class Applier:
                 found = await self._api.get(PODS, namespace, pod)
             except NotFoundError:
                 continue
-            self._cache.put(PODS, found)
+            self._take(PODS, found)
             if self._cache.runs(namespace, worker):
                 raise ConflictError(f"get Pod {namespace}/{pod}", 0, "it runs, and no watch has told of it yet")
 
@@ -174,7 +173,7 @@ class Applier:
             found = await self._api.get(SECRETS, namespace, name)
         except NotFoundError:
             return
-        self._cache.put(SECRETS, found)
+        self._take(SECRETS, found)
         labels = found["metadata"].get("labels") or {}
         if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
             logger.error(
@@ -183,6 +182,11 @@ class Applier:
                 namespace,
                 name,
             )
+
+    def _take(self, resource: Resource, found: Mapping[str, Any]) -> None:
+        """Takes over what no watch has told of. When one does, it is no news, so that nobody else would be told."""
+        for group in self._cache.put(resource, found):
+            self._found(group)
 
     async def _nudge(self, group: ObjectKey, write: WorkerWrite) -> None:
         for pod in sorted({*write.nudges, *write.fits}):

@@ -125,7 +125,7 @@ class Assembly:
             cache=cache,
             queue=self.queue,
             observer=observer,
-            applier=Applier(api, cache, require_leading=self.leader.require),
+            applier=Applier(api, cache, require_leading=self.leader.require, found=self.queue.add),
             statuses=self._statuses,
             moves=moves,
             events=self._events,

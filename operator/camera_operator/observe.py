@@ -1,7 +1,8 @@
 """Gathers everything about one group at one moment: from the cache, the workers' reports and the writes that wait."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ from camera_operator.decide.model import (
     SecretProblem,
     WorkerView,
 )
-from camera_operator.decide.releases import ANY_CAMERA, may_hold
+from camera_operator.decide.releases import may_have_had, may_hold
 from camera_operator.health_poller import HealthPoller
 from camera_operator.move_budget import MoveBudget
 from camera_operator.specs import names
@@ -25,6 +26,12 @@ from camera_operator.status import StatusWriter
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _newcomers(cameras: Iterable[CameraView], workers: Iterable[WorkerView]) -> frozenset[str]:
+    """Names of the cameras that no worker of the group has."""
+    own = {camera.name for worker in workers if worker.assignment is not None for camera in worker.assignment.cameras}
+    return frozenset(camera.name for camera in cameras if camera.name not in own)
 
 
 class Observer:
@@ -64,6 +71,9 @@ class Observer:
         """Everything about the group."""
         cameras = tuple(self._with_pending_status(camera) for camera in self._cache.cameras(key))
         workers = self._workers(key)
+        newcomers = _newcomers(cameras, workers)
+        # To ask every worker of the namespace about every camera is too much for each pass.
+        others = self._workers_elsewhere(key) if newcomers else ()
         group = self._cache.group(key)
         if group is not None and (pending := self._statuses.group_status(key)) is not None:
             group = replace(group, status=pending)
@@ -76,8 +86,8 @@ class Observer:
             credentials=self._credentials(key[0], cameras),
             workers=workers,
             health=self._camera_health(key[0], workers),
-            held_elsewhere=self._held_elsewhere(key, cameras, workers),
-            unseen=self._unseen(key[0], cameras),
+            held_elsewhere=self._held_elsewhere(key, newcomers, others),
+            unseen=self._unseen(key[0], cameras, newcomers, others),
             budgets=self._cache.budgets(key),
             canaries_waiting=self._canaries_waiting(group),
             moves_allowed=self._moves.allowed(key, self._clock()),
@@ -95,31 +105,34 @@ class Observer:
             if (self._statuses.group_status(canary.key) or canary.status).worker_image != self._worker_image
         )
 
+    def _workers_elsewhere(self, key: ObjectKey) -> tuple[WorkerView, ...]:
+        """Workers of the namespace's other groups."""
+        others = (other for other in self._cache.groups_with_workers(key[0]) if other != key)
+        return tuple(worker for other in others for worker in self._workers(other))
+
     def _held_elsewhere(
-        self, key: ObjectKey, cameras: tuple[CameraView, ...], workers: tuple[WorkerView, ...]
+        self, key: ObjectKey, newcomers: AbstractSet[str], others: Iterable[WorkerView]
     ) -> Mapping[str, str]:
-        """Cameras of this group that a worker of another group may still be watching: theirs is the old group."""
-        own = {
-            camera.name for worker in workers if worker.assignment is not None for camera in worker.assignment.cameras
-        }
-        # Only newcomers: to ask every worker of the namespace about every camera is too much for each pass.
-        newcomers = {camera.name for camera in cameras} - own
-        if not newcomers:
-            return {}
-        held = {
-            name: holder
-            for other in self._cache.groups_with_workers(key[0])
-            if other != key
-            for worker in self._workers(other)
-            for held, holder in may_hold(worker).items()
-            for name in (newcomers if held == ANY_CAMERA else newcomers & {held})
-        }
+        """Newcomers that a worker of another group may still be watching: theirs is the old group."""
+        held = {name: worker.name for worker in others for name in may_hold(worker, newcomers)}
         return held | self._cache.intents.holders(newcomers, but=key)
 
-    def _unseen(self, namespace: str, cameras: tuple[CameraView, ...]) -> frozenset[str]:
-        """Workers that the cameras' statuses name, of this group or another, and of which no pod is on a node."""
+    def _unseen(
+        self,
+        namespace: str,
+        cameras: tuple[CameraView, ...],
+        newcomers: AbstractSet[str],
+        others: Iterable[WorkerView],
+    ) -> Mapping[str, frozenset[str]]:
+        """By camera, workers that may have had it and of which no pod is on a node."""
         last = {camera.status.worker for camera in cameras} - {""}
-        return frozenset(name for name in last if not self._cache.runs(namespace, name))
+        gone = {worker for worker in last if not self._cache.runs(namespace, worker)}
+        unseen = {camera.name: {camera.status.worker} for camera in cameras if camera.status.worker in gone}
+        # A status can have been lost on the way between two groups; the record of the old one cannot.
+        for worker in others:
+            for name in may_have_had(worker, newcomers):
+                unseen.setdefault(name, set()).add(worker.name)
+        return {name: frozenset(workers) for name, workers in unseen.items()}
 
     def _with_pending_status(self, camera: CameraView) -> CameraView:
         pending = self._statuses.camera_status(camera.key)

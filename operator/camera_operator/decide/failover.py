@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from camera_api.faults import Fault
 from camera_api.group import FailoverPolicy
 from camera_operator.decide.model import GroupView, WorkerView
-from camera_operator.decide.releases import is_unscheduled, may_hold
+from camera_operator.decide.releases import is_unscheduled, may_hold_any
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.decide.status import Watch
 
 
 def may_fail_over(worker: WorkerView, group: GroupView | None) -> bool:
     """Whether time alone, while the worker is silent, takes its cameras to others."""
-    if group is None or not worker.pods or not may_hold(worker):
+    if group is None or not worker.pods or not may_hold_any(worker):
         return False
     return is_unscheduled(worker) or group.spec.failover is FailoverPolicy.FAST
 
@@ -33,7 +33,7 @@ def abandoned(
     """
     if policy is not FailoverPolicy.FAST:
         return frozenset()
-    holding = [worker for worker in workers if may_hold(worker)]
+    holding = [worker for worker in workers if may_hold_any(worker)]
     lost = {
         worker.name
         for worker in holding

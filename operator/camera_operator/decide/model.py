@@ -206,8 +206,9 @@ class Observed:
     monotonic_now: float  #: seconds: for ages
     #: Worker by camera name: cameras that workers of the namespace's other groups may still watch.
     held_elsewhere: Mapping[str, str] = field(default_factory=dict)
-    #: Workers that had a camera of this group last, as its status says, and of which no pod is seen on any node.
-    unseen: frozenset[str] = frozenset()
+    #: By camera name: workers that may have had it, by its status or by another group's record of releases, and of
+    #: which no pod is seen on any node.
+    unseen: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Fingerprint of the PodDisruptionBudget of each role that has one.
     budgets: Mapping[Role, str] = field(default_factory=dict)
     #: Canary groups, as namespace/name, whose workers do not all run the present image yet.

@@ -7,6 +7,7 @@ force are dropped when the Secret is written next.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from camera_operator.decide.model import WorkerView
 
@@ -53,13 +54,29 @@ def vacated_by(worker: WorkerView) -> frozenset[str]:
     """
     if not is_unscheduled(worker):
         return frozenset()
+    if worker.assignment is None:
+        return frozenset({ANY_CAMERA})
     return frozenset(name for name, revision in worker.released.items() if not has_acknowledged(worker, revision))
 
 
-def may_hold(worker: WorkerView) -> Mapping[str, str]:
-    """Worker by camera name: everything that the worker may be watching at the moment."""
+def may_have_had(worker: WorkerView, names: AbstractSet[str]) -> AbstractSet[str]:
+    """Those of some cameras that the worker watches only if it runs unseen."""
+    vacated = vacated_by(worker)
+    return names if ANY_CAMERA in vacated else names & vacated
+
+
+def may_hold(worker: WorkerView, names: AbstractSet[str]) -> AbstractSet[str]:
+    """Those of some cameras that the worker may be watching at the moment."""
+    released = in_force(worker)
+    if ANY_CAMERA in released:
+        return names
     assigned = worker.assignment.cameras if worker.assignment is not None else ()
-    return dict.fromkeys((*(camera.name for camera in assigned), *in_force(worker)), worker.name)
+    return names & released | {camera.name for camera in assigned if camera.name in names}
+
+
+def may_hold_any(worker: WorkerView) -> bool:
+    """Whether the worker may be watching a camera at the moment."""
+    return bool(in_force(worker)) or (worker.assignment is not None and bool(worker.assignment.cameras))
 
 
 def next_record(
@@ -73,7 +90,8 @@ def next_record(
         staying: cameras that the worker has from this revision on.
         revision: the next one.
     """
-    record = {name: worker.released.get(name, revision) for name in in_force(worker)}
+    # Also of a worker that seems to have no pod: whoever gets the camera has to ask whether that is so.
+    record = {name: worker.released.get(name, revision) for name in in_force(worker) | vacated_by(worker)}
     record.update(dict.fromkeys(released, revision))
     for name in staying:
         record.pop(name, None)

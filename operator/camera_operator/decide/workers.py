@@ -14,7 +14,7 @@ from camera_operator.decide.failover import abandoned, unschedulable
 from camera_operator.decide.model import CameraView, GroupView, HealthView, Observed, WorkerView, WorkerWrite
 from camera_operator.decide.moves import Departures, departures
 from camera_operator.decide.placement import Bin, Newcomer, Placement, place, surplus
-from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force, vacated_by
+from camera_operator.decide.releases import ANY_CAMERA, has_acknowledged, in_force, may_have_had
 from camera_operator.decide.rollout import COMPLETE, Replica, Rollout, next_step
 from camera_operator.decide.settings import PlanSettings
 from camera_operator.decide.sizing import NOTHING, ONE, Load, camera_load, sizing_of, total
@@ -241,9 +241,9 @@ class _Pass:
         names = frozenset(newcomers)
         if not names:
             return names
-        found = {worker.name for worker in self.workers if not names.isdisjoint(vacated_by(worker))}
+        found = {worker.name for worker in self.workers if may_have_had(worker, names)}
         if self.role is Role.INGEST:
-            found |= {self.cameras[name].status.worker for name in names} & self.observed.unseen
+            found = found.union(*(self.observed.unseen.get(name, ()) for name in names))
         return frozenset(found - {target} - self.abandoned)
 
     def _paused_steps(self, kept: Kept) -> WorkerSteps:

@@ -1,7 +1,15 @@
 """What a worker may still watch, and the record of it."""
 
 from builders import camera, having_released, heard, holding, pod, running, without_secret, without_stateful_set, worker
-from camera_operator.decide.releases import ANY_CAMERA, in_force, may_hold, next_record, vacated_by
+from camera_operator.decide.releases import (
+    ANY_CAMERA,
+    in_force,
+    may_have_had,
+    may_hold,
+    may_hold_any,
+    next_record,
+    vacated_by,
+)
 
 DOOR = camera("door")
 
@@ -57,7 +65,27 @@ def test_a_worker_may_hold_what_it_has_and_what_it_has_not_let_go() -> None:
         0, holding(camera("gate"), revision=7), having_released(door=7, yard=3), running(), heard(acknowledged=5)
     )
 
-    assert may_hold(view) == {"gate": "lobby-ingest-0", "door": "lobby-ingest-0"}
+    assert may_hold(view, {"gate", "door", "yard", "hall"}) == {"gate", "door"}
+    assert may_hold_any(view)
+
+
+def test_a_worker_without_a_record_may_hold_any_camera_while_it_runs() -> None:
+    assert may_hold(worker(0, without_secret(), running()), {"gate", "hall"}) == {"gate", "hall"}
+    assert may_hold(worker(0, without_secret()), {"gate", "hall"}) == frozenset()
+    assert not may_hold_any(worker(0, without_secret()))
+
+
+def test_a_worker_without_a_record_and_without_pods_may_have_had_any_camera() -> None:
+    assert may_have_had(worker(0, without_secret()), {"gate", "hall"}) == {"gate", "hall"}
+    lost = worker(0, holding(revision=900), having_released(**{ANY_CAMERA: 900}))
+    assert may_have_had(lost, {"gate", "hall"}) == {"gate", "hall"}
+    assert may_have_had(worker(0, holding(revision=7), having_released(door=7)), {"door", "hall"}) == {"door"}
+
+
+def test_the_record_is_kept_while_no_pod_is_seen() -> None:
+    view = worker(0, holding(DOOR, revision=7), having_released(gate=7), heard(acknowledged=5))
+
+    assert next_record(view, released=["door"], staying=[], revision=8) == {"door": 8, "gate": 7}
 
 
 def test_the_record_keeps_what_is_in_force_and_drops_what_is_not() -> None:

@@ -361,13 +361,14 @@ def test_the_api_server_is_asked_for_the_pods_of_the_workers_that_had_a_camera_b
     world.add(camera("door", watched_before))
     world.add(camera("gate"))
 
-    def vacated(unseen: frozenset[str]) -> frozenset[str]:
+    def vacated(unseen: dict[str, frozenset[str]]) -> frozenset[str]:
         plan = make_plan(replace(world.observe(), unseen=unseen), SETTINGS)
         return plan.writes[0].vacated
 
-    assert vacated(frozenset({"hall-ingest-0", "hall-ingest-1"})) == {"hall-ingest-0"}
+    unseen = {"door": frozenset({"hall-ingest-0"}), "yard": frozenset({"hall-ingest-1"})}
+    assert vacated(unseen) == {"hall-ingest-0"}
     # Its pod is seen: it has let go, or the camera would be held elsewhere.
-    assert vacated(frozenset()) == frozenset()
+    assert vacated({}) == frozenset()
 
 
 def test_a_camera_that_comes_from_another_group_waits_for_that_groups_worker() -> None:

@@ -10,7 +10,7 @@ from camera_api.assignment import AssignedCamera, AssignedSource, Assignment, Cr
 from camera_operator.apply import Applier
 from camera_operator.cache import Cache
 from camera_operator.cluster_api import PODS, SECRETS, SERVICES, STATEFUL_SETS
-from camera_operator.decide.model import Plan, PodReplacement, PodResize, Resources, WorkerWrite
+from camera_operator.decide.model import ObjectKey, Plan, PodReplacement, PodResize, Resources, WorkerWrite
 from camera_operator.errors import ClusterError, ConflictError, DeniedError, NotLeadingError, UnavailableError
 from camera_operator.specs import names
 from camera_operator.specs.worker import disruption_budget, fingerprint
@@ -76,7 +76,8 @@ class Desk:
         self.api = FakeApi()
         self.cache = Cache()
         self.leading = True
-        self.applier = Applier(self.api, self.cache, require_leading=self.require_leading)
+        self.found: list[ObjectKey] = []
+        self.applier = Applier(self.api, self.cache, require_leading=self.require_leading, found=self.found.append)
 
     def require_leading(self) -> None:
         if not self.leading:
@@ -296,6 +297,8 @@ async def test_no_camera_is_assigned_while_a_pod_that_had_it_runs_unseen(desk: D
     assert [type(failure.error) for failure in failures] == [ConflictError]
     assert desk.api.writes == []
     assert list(desk.cache.workers(GROUP)[WORKER].pods) == ["shops-ingest-0-0"]
+    # The watch will find it known: whoever it concerns hears of it now or never.
+    assert desk.found == [GROUP]
 
 
 @pytest.mark.parametrize("left", [None, {"spec": {}}, {"status": {"phase": "Failed"}}], ids=str)
