@@ -65,11 +65,11 @@ def test_what_is_elsewhere_in_every_picture_is_never_raised(places: list[int], i
         lost = np.zeros((9, 16), np.bool_)
         lost[(place + at) % 9 if at % 2 else 8 - place] = True
         shift = Shift(0.05 * (-1) ** at, 0.0) if is_shift else None
-        before = run._suspicions[-1] if run._suspicions else None
+        before = run._row[-1] if run._row else None
         suspicion = Suspicion(Fault.MOVED, "measured", _layout(lost), shift)
         run.bad(suspicion, float(at))
         if before is not None and not suspicion.continues(before):
-            assert len(run._suspicions) == 1
+            assert len(run._row) == 1
     assert not is_shift or run.active is None
 
 
@@ -77,7 +77,8 @@ def _layout(lost: Mask) -> Layout:
     """One in which all blocks count."""
     everywhere = np.ones_like(lost)
     likeness = np.where(lost, 0.0, 1.0).astype(np.float32)
-    return Layout(likeness, everywhere, everywhere, lost, float(lost.mean()), max_lost=0.45, is_lost=True)
+    share = float(lost.mean())
+    return Layout(likeness, everywhere, everywhere, lost, share, max_lost=0.45, bold_lost_share=share, is_lost=True)
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from camera_api.faults import Fault
 from camera_worker.picture.features import SMOOTH, Features, Plane
-from camera_worker.picture.layout import MIN_BLOCKS, Layout, compare, demanded
+from camera_worker.picture.layout import MAX_LOST, MIN_BLOCKS, Layout, compare, demanded
 from camera_worker.picture.reference import View
 from camera_worker.picture.shift import Search, Shift, displaced, find_shift
 from camera_worker.picture.similarity import Similarity, find_similarity
@@ -16,6 +16,11 @@ from camera_worker.picture.similarity import Similarity, find_similarity
 #: Two pictures' lost blocks are the same thing in front of the lens when this part of their union is common. A bus that
 #: drives through is elsewhere at the next key frame.
 _SAME_PLACE = 0.6
+#: A picture is in good order when this part of what counts is beyond doubt as it was. Most nuisances leave more of a
+#: view with texture, a bus leaves 0.3; noise or two cars often leave less of a bare road.
+_IN_ORDER_FROM = 0.5
+#: Of a washed-out picture whose iris has closed a little this part is still clipped, by steps of the exposure 0.13.
+_STILL_CLIPPED = 0.15
 #: Two displacements are the same when they differ by less than this, in parts of the width, or by half of themselves.
 #: A mast in the wind is elsewhere at every key frame.
 _SAME_SHIFT = 0.01
@@ -54,11 +59,27 @@ class Suspicion:
         """Whether this can be the earlier picture's trouble rather than something that moves through the view."""
         if self.shift is not None and earlier.shift is not None:
             return self.shift.distance(earlier.shift) <= max(_SAME_SHIFT, self.shift.length / 2)
-        if self.layout is not None and earlier.layout is not None:
-            both = self.layout.counted & earlier.layout.counted
-            mine, its = self.layout.lost & both, earlier.layout.lost & both
-            return bool(np.count_nonzero(mine & its) >= _SAME_PLACE * np.count_nonzero(mine | its))
-        return True
+        return self.layout is None or earlier.layout is None or _is_same_place(self.layout, earlier.layout)
+
+    def is_left_open_by(self, later: "Evidence") -> bool:
+        """Whether a later picture shows too little of this trouble to be suspected, but not the usual view either.
+
+        White cars make a washed-out camera close its iris; a car in front of a hand changes what counts.
+        """
+        layout = later.layout
+        if layout is None or layout.kept_share >= _IN_ORDER_FROM:
+            return False
+        if self.layout is not None:
+            return _is_same_place(self.layout, layout)
+        if self.fault is Fault.OVEREXPOSED:
+            return later.clipped_share >= _STILL_CLIPPED
+        return layout.lost_share >= MAX_LOST
+
+
+def _is_same_place(first: Layout, second: Layout) -> bool:
+    both = first.counted & second.counted
+    mine, its = first.lost & both, second.lost & both
+    return bool(np.count_nonzero(mine & its) >= _SAME_PLACE * np.count_nonzero(mine | its))
 
 
 class Evidence:
@@ -110,6 +131,13 @@ class Evidence:
         """Whether so much is gone that it is a fault."""
         return self.layout is not None and self.layout.is_lost
 
+    @property
+    def clipped_share(self) -> float:
+        """Part of the picture that is light beyond what is usual, 0..1; 0: no view is learned."""
+        if self.view is None:
+            return 0.0
+        return max(0.0, self.features.tones.light_share - self.view.reference.tones.light_share)
+
     @cached_property
     def blurred(self) -> tuple[float, float]:
         """Part of the usually sharp blocks that is not sharp any more, 0..1, and what it may be; 0 if too few are."""
@@ -129,8 +157,11 @@ class Evidence:
 
     @cached_property
     def similarity(self) -> Similarity | None:
-        """How the view lies in the picture when it is neither in its place nor only displaced; None: not found."""
-        if self.view is None or not self.is_lost or self.shift is not None:
+        """How the view lies in the picture when it is neither in its place nor only displaced; None: not found.
+
+        However few blocks count, since what is found again is beyond doubt.
+        """
+        if self.view is None or self.lost_share < MAX_LOST or self.shift is not None:
             return None
         return find_similarity(self.features, self.view.reference)
 

@@ -19,10 +19,10 @@ MAX_DIFFERENCE = 0.25
 #: And below this part of the least that the camera has shown. x264 at a constant rate leaves up to 0.38 of it, the most
 #: where a clock that goes on disturbs its rate control.
 _OF_USUAL = 0.4
-#: The grain must have gone as well: a shop is calmer when all have left it, the noise of its camera is not. It is less
-#: steady than the blocks, since an encoder makes a grain of its own: 0.3-0.8 of the least in standing pictures, at
-#: least 0.95 in living ones.
-_OF_USUAL_GRAIN = 0.85
+#: The grain must have gone as well: a shop is calmer when all have left it, the noise of its camera is not. But it is
+#: the encoder that leaves or makes it. At a constant rate standing pictures have up to 0.75 of the least usual grain,
+#: pictures that live but are as calm as can be at least 0.76; at a variable rate it is 0.46 and 0.64.
+_OF_USUAL_GRAIN, _OF_USUAL_GRAIN_IF_VARIABLE = 0.75, 0.55
 #: Where the picture has visible noise, blocks must differ by less than this part of what that noise alone must change;
 #: where what is usual is not known, by less still.
 _OF_NOISE, _OF_NOISE_IF_UNKNOWN, _VISIBLE_NOISE = 0.6, 0.4, 0.5
@@ -132,8 +132,11 @@ class UsualMotion:
 def _least(least: float | None, value: float, seconds: float, fall: float) -> float:
     if least is None:
         return value
-    share = fall if value < least else 1 - math.exp(-seconds / _FORGET_S)
-    return least + share * (value - least)
+    if value < least:
+        return least + fall * (value - least)
+    # By ratio: rain has ten times the usual grain, of which a tenth would already be too much when it ends.
+    known = max(least, _EQUAL)
+    return known * math.pow(value / known, 1 - math.exp(-seconds / _FORGET_S))
 
 
 def frozen(
@@ -150,12 +153,12 @@ def frozen(
             it refines a standing picture or pads it, so that sizes prove nothing.
     """
     addition = ""
-    equal = _EQUAL
+    equal, grain_share = _EQUAL, _OF_USUAL_GRAIN
     if is_variable_rate and inter_bytes is not None and usual.inter_bytes is not None:
         least_bytes = _OF_USUAL_BYTES * usual.inter_bytes
         if inter_bytes >= least_bytes:
             return None
-        equal = _EQUAL_WITH_BYTES
+        equal, grain_share = _EQUAL_WITH_BYTES, _OF_USUAL_GRAIN_IF_VARIABLE
         addition = f", and the frames between have {inter_bytes:.0f} bytes; at least {least_bytes:.0f} is expected"
     limit = min(MAX_DIFFERENCE, _OF_USUAL * (usual.blocks or 0.0))
     deviation = math.sqrt(noise)
@@ -164,7 +167,7 @@ def frozen(
         limit = min(limit, _OF_NOISE_IF_UNKNOWN * _LIFE_OF_NOISE * temporal)
     elif noise >= _VISIBLE_NOISE:
         limit = min(limit, _OF_NOISE * _LIFE_OF_NOISE * deviation)
-    if usual.grain is not None and measured.grain >= _OF_USUAL_GRAIN * usual.grain:
+    if usual.grain is not None and measured.grain >= grain_share * usual.grain:
         limit = 0.0
     limit = max(limit, equal)
     if measured.blocks > limit:

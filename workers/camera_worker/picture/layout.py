@@ -26,8 +26,9 @@ _FAINT_KEPT_FROM, _MIN_FAINT_KEPT = 0.75, 0.15
 #: What hides them is in one piece, while rain or an unsteady mast loses one here and one there: of neighbours more must
 #: share their fate than by chance, by this part of what is possible.
 _COHERENCE = 0.4
-#: And this part of the bold blocks must be lost along with them, or it is the light that has faded there.
-_MIN_BOLD_LOST = 0.3
+#: And this part of the bold blocks must be lost along with them, or it is the light that has faded there: glare takes
+#: up to 0.13, dusk 0.06.
+MIN_BOLD_LOST = 0.3
 #: Likeness from which a block is beyond doubt as it was.
 _KEPT_FROM = 0.6
 #: Part of the blocks that count whose loss is a fault. A lorry in the middle of the view takes 0.3-0.4; a hand or a bag
@@ -52,6 +53,7 @@ class Layout:
     lost: Mask  #: of the counted ones, those where the reference's edges are gone
     lost_share: float  #: part of the counted blocks that is lost, 0..1; 0 if nothing can be said
     max_lost: float  #: what that part may be
+    bold_lost_share: float  #: part of the bold blocks that is lost, 0..1
     is_lost: bool  #: whether so much is gone that it is a fault
 
     @property
@@ -84,7 +86,7 @@ def compare(features: Features, reference: Features, reliability: Blocks) -> Lay
     gone = (likeness < LOST_BELOW) & (strength < LOST_BELOW)
     number = int(np.count_nonzero(bold))
     if number < MIN_BLOCKS:
-        return Layout(likeness, bold, bold, bold & gone, 0.0, 1.0, is_lost=False)
+        return Layout(likeness, bold, bold, bold & gone, 0.0, 1.0, 0.0, is_lost=False)
     bold_share = float(np.count_nonzero(bold & gone)) / number
     faint = reliable & ~bold
     tells = _tells(faint, likeness, reliability) and _coherence(reliable, reliable & gone) >= _COHERENCE
@@ -92,7 +94,8 @@ def compare(features: Features, reference: Features, reliability: Blocks) -> Lay
     number = int(np.count_nonzero(counted))
     lost = counted & gone
     share, limit = float(np.count_nonzero(lost)) / number, demanded(MAX_LOST, number)
-    return Layout(likeness, bold, counted, lost, share, limit, is_lost=share >= limit and bold_share >= _MIN_BOLD_LOST)
+    is_lost = share >= limit and bold_share >= MIN_BOLD_LOST
+    return Layout(likeness, bold, counted, lost, share, limit, bold_share, is_lost=is_lost)
 
 
 def _tells(faint: Mask, likeness: Blocks, reliability: Blocks) -> bool:

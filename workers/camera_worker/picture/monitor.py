@@ -19,7 +19,8 @@ from camera_worker.picture.thumbnail import Gray
 
 #: Of several things a picture shows, the first one explains the others.
 VIEW_CHECKS = (black, overexposed, moved, defocused, covered)
-#: A fault is raised after this many suspicious key frames in a row and cleared after so many good ones.
+#: A fault is raised after this many suspicious key frames in a row and cleared after so many good ones. One of the
+#: suspicious ones may instead leave it open, see ``Suspicion.is_left_open_by``.
 RAISE_AFTER, CLEAR_AFTER = 3, 6
 #: Two differences of nothing are three equal pictures.
 _FROZEN_RAISE_AFTER = RAISE_AFTER - 1
@@ -57,46 +58,71 @@ class _Run:
 
     raise_after: int
     active: PictureFinding | None = None
-    _suspicions: deque[Suspicion] = field(default_factory=lambda: deque(maxlen=RAISE_AFTER))
+    #: The latest pictures since the last one in good order; None: one that leaves it open.
+    _row: deque[Suspicion | None] = field(default_factory=lambda: deque(maxlen=RAISE_AFTER))
+    _latest: Suspicion | None = None  #: until it is over
     _good: int = 0
     _last_good: float | None = None
 
     @property
     def is_suspicious(self) -> bool:
-        return bool(self._suspicions) or self.active is not None
+        return bool(self._row) or self.active is not None
 
     def good(self, at: float) -> None:
         """A picture without the fault."""
-        self._suspicions.clear()
+        self._row.clear()
         self._last_good = at
         self._good += 1
         if self._good >= CLEAR_AFTER:
             self.active = None
+        if self.active is None:
+            self._latest = None
 
     def interrupted(self) -> None:
         """Nothing was seen for a while: one good picture ends the fault, one with it lets it stand."""
-        self._suspicions.clear()
+        self._row.clear()
+        self._latest = None
         self._last_good = None
         self._good = CLEAR_AFTER - 1
 
     def bad(self, suspicion: Suspicion, at: float) -> None:
         """A picture with the fault."""
-        if self._suspicions and not suspicion.continues(self._suspicions[-1]):
-            self._suspicions.clear()
+        if self._row and self._latest is not None and not suspicion.continues(self._latest):
+            self._row.clear()
         if self._last_good is None:
             self._last_good = at
         self._good = 0
-        self._suspicions.append(suspicion)
-        if len(self._suspicions) < self.raise_after:
+        self._latest = suspicion
+        self._row.append(suspicion)
+        self._judge(self._last_good)
+
+    def without(self, evidence: Evidence, at: float) -> None:
+        """A picture that shows no fault: in good order, or it leaves open what the ones before showed."""
+        if self._latest is None or not self._latest.is_left_open_by(evidence):
+            self.good(at)
+        elif self.active is not None:
+            self._row.clear()
+            if self._latest.layout is None:
+                # Without a place any rain on a bare road would keep the fault alive.
+                self.good(at)
+        elif None in self._row:
+            self.good(at)
+        else:
+            self._row.append(None)
+            self._judge(at if self._last_good is None else self._last_good)
+
+    def _judge(self, last_good: float) -> None:
+        if len(self._row) < self.raise_after:
             return
-        certain = [each.fault for each in self._suspicions if each.is_certain]
-        names = Counter(certain or (each.fault for each in self._suspicions))
+        suspicions = [each for each in self._row if each is not None]
+        certain = [each.fault for each in suspicions if each.is_certain]
+        names = Counter(certain or (each.fault for each in suspicions))
         most = max(names.values())
         fault = min((name for name, number in names.items() if number == most), key=diagnosis_order)
         is_agreed = bool(certain) or most == self.raise_after
         if self.active is None or (self.active.fault is not fault and is_agreed):
-            since = self.active.since if self.active is not None else self._last_good
-            message = next(each.message for each in reversed(self._suspicions) if each.fault is fault)
+            since = self.active.since if self.active is not None else last_good
+            message = next(each.message for each in reversed(suspicions) if each.fault is fault)
             self.active = PictureFinding(fault, since, message)
 
 
@@ -137,9 +163,9 @@ class PictureMonitor:
         if suspicion is not None:
             self._view_run.bad(suspicion, facts.at)
         else:
-            self._view_run.good(facts.at)
+            self._view_run.without(evidence, facts.at)
         self._watch_motion(evidence.features, facts)
-        if suspicion is None and not self._frozen_run.is_suspicious:
+        if not self.is_suspicious:
             self._learn(evidence, facts.at)
         return tuple(run.active for run in (self._view_run, self._frozen_run) if run.active is not None)
 
@@ -230,10 +256,12 @@ class PictureMonitor:
                 self._views[self._infrared] = learned
                 self._sampled_at = at
             return
+        # Even of a picture that is no model: a shadow that has moved on, or a van that stays, shall lose its vote.
+        if evidence.layout is not None:
+            view.learn(evidence.layout.likeness)
         # As it is: a model that sways with the mast would be a blurred one.
         if evidence.at_rest is None or evidence.at_rest.lost_share > _MAX_LOST_IN_SAMPLE:
             return
-        view.learn(evidence.at_rest.likeness)
         if at - self._sampled_at < SAMPLE_EVERY_S:
             return
         self._sampled_at = at

@@ -24,8 +24,6 @@ def moved(evidence: Evidence) -> Suspicion | None:
             shift=shift,
             is_certain=True,
         )
-    if not evidence.is_lost:
-        return None
     similarity = evidence.similarity
     if similarity is not None and similarity.length > MAX_SHIFT and evidence.richness >= _RICHNESS:
         return Suspicion(
@@ -34,12 +32,14 @@ def moved(evidence: Evidence) -> Suspicion | None:
             f" at most {MAX_SHIFT:.1%} may be",
             is_certain=True,
         )
+    if not evidence.is_lost:
+        return None
+    # Without a layout: what fills the whole view cannot have moved on in it, and which few blocks it spares is chance.
     kept = layout.kept_share
     enough = _RICHNESS_IF_HARDLY_KEPT if kept < _HARDLY_KEPT else _RICHNESS
     if kept < _KEPT and evidence.lost_share >= _LOST and evidence.richness >= enough:
         return Suspicion(
             Fault.MOVED,
             f"only {kept:.0%} of the usual view is left, at least {_KEPT:.0%} is expected, and the picture is sharp",
-            layout,
         )
     return None

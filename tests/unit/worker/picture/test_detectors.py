@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -124,6 +125,53 @@ def test_detail_and_outlines_gone_together_are_a_cover_before_half_of_the_view_i
     assert "of its outlines is left; at least 40% is expected" in suspicion.message
     # The same by another light's reference means nothing: a lamp draws other outlines.
     assert covered(Evidence(shown(effects.drops, 1), replace(view, is_borrowed=True))) is None
+
+
+def test_what_takes_sharp_detail_and_brings_none_is_a_cover_before_half_of_the_view_is_lost(view: View) -> None:
+    frame = street(2)
+    through = 0.5 * effects._blur(frame, 0.03) + 70
+    tape = effects._clip(effects._lay(frame, through, effects._mask(frame.shape, 3, 0.55)))
+    evidence = Evidence(measure(thumbnail(tape)), view)
+    assert not evidence.is_lost
+    suspicion = covered(evidence)
+    assert suspicion is not None
+    assert "of its sharp detail is left; at least 55% is expected" in suspicion.message
+    assert covered(Evidence(measure(thumbnail(tape)), replace(view, is_borrowed=True))) is None
+    bus = effects.vehicle(frame, effects.Moment(12, 3, 3, 0, frame))
+    evidence = Evidence(measure(thumbnail(bus)), view)
+    assert evidence.lost_share > 0.3
+    assert covered(evidence) is None
+
+
+def test_a_turned_view_is_found_again_by_a_few_marks_of_which_half_are_still_in_their_blocks() -> None:
+    grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 1, (360, 640)), (0, 0), 2) * 4
+    road = np.asarray(np.rint(110 + grain), np.uint8)
+    marks = np.random.default_rng(9)
+    for _ in range(12):
+        x, y, angle = int(marks.integers(20, 600)), int(marks.integers(20, 340)), marks.uniform(0, 3.14)
+        cv2.line(road, (x, y), (int(x + 40 * np.cos(angle)), int(y + 40 * np.sin(angle))), 220, 4)
+    view = View(measure(thumbnail(road)), np.ones((9, 16), np.float32))
+    evidence = Evidence(measure(thumbnail(effects._warp(road, degrees=3))), view)
+    assert not evidence.is_lost
+    suspicion = moved(evidence)
+    assert suspicion is not None
+    assert "turned by 3°" in suspicion.message
+
+
+def test_another_view_has_no_place_that_it_could_leave_and_a_cover_has(view: View) -> None:
+    boards = []
+    for part in (np.s_[:, :340], np.s_[:, 300:]):
+        frame = street(2).copy()
+        frame[part] = 100
+        boards.append(covered(Evidence(measure(thumbnail(frame)), view)))
+    left, right = boards
+    elsewhere = moved(Evidence(shown(effects.flipped), view))
+    assert left is not None
+    assert right is not None
+    assert elsewhere is not None
+    assert elsewhere.message.startswith("only")
+    assert not right.continues(left)
+    assert elsewhere.continues(left)
 
 
 def test_what_was_found_elsewhere_is_certain_and_what_is_only_missing_is_not(view: View) -> None:

@@ -73,6 +73,17 @@ def test_a_shop_that_all_have_left_is_calm_but_its_camera_s_noise_goes_on() -> N
     assert judged(0.05, usual(1.0), grain=0.7 * LIVELY) is not None
 
 
+@pytest.mark.parametrize(("is_variable_rate", "limit"), [(False, 0.75), (None, 0.75), (True, 0.55)])
+def test_an_encoder_leaves_the_more_grain_in_a_standing_picture_the_more_bytes_it_has(
+    limit: float, *, is_variable_rate: bool | None
+) -> None:
+    for part, is_frozen in ((limit - 0.02, True), (limit + 0.02, False)):
+        suspicion = judged(
+            0.05, usual(1.0, 9000), grain=part * LIVELY, inter_bytes=100, is_variable_rate=is_variable_rate
+        )
+        assert (suspicion is not None) is is_frozen
+
+
 def test_a_shop_after_closing_time_is_as_calm_as_its_sensor_and_not_frozen() -> None:
     noise = 2.0
     rng = np.random.default_rng(0)
@@ -158,3 +169,21 @@ def test_slow_dusk_is_the_same_light() -> None:
     for step in range(300):
         motion.see(level(120.0 - step / 4), 2.0)
         assert motion.is_known
+
+
+def test_two_hours_of_rain_do_not_change_what_is_usual_by_much() -> None:
+    motion = usual(0.5)
+    for _ in range(720):
+        motion.learn(Change(5.0, 8 * LIVELY), None, 10.0)
+    assert motion.grain is not None
+    assert motion.blocks is not None
+    assert motion.grain < 1.25 * LIVELY
+    assert motion.blocks < 0.65
+
+
+def test_what_was_once_equal_is_forgotten_as_well() -> None:
+    motion = UsualMotion()
+    motion.learn(Change(0.0, 0.0), None, 2.0)
+    motion.learn(Change(1.0, 1.0), None, 86_400.0)
+    assert motion.blocks is not None
+    assert motion.blocks > 0.05

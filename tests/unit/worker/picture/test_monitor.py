@@ -55,6 +55,82 @@ def test_two_bad_key_frames_are_not_enough(camera: Camera) -> None:
         assert not any(camera.show(1))
 
 
+def _tape(share: float, *, seed: int = 3) -> effects.Effect:
+    """Translucent tape over a part of the picture: over 0.6 the street is covered, over 0.5 not quite."""
+
+    def over(frame: effects.Frame, _: effects.Moment) -> effects.Frame:
+        through = 0.5 * effects._blur(frame, 0.03) + 70
+        return effects._clip(effects._lay(frame, through, effects._mask(frame.shape, seed, share)))
+
+    return over
+
+
+def _lorry_in_a_crowd(frame: effects.Frame, moment: effects.Moment) -> effects.Frame:
+    """No fault, though less than half of the usual view is left."""
+    lorry = effects.vehicle(frame, effects.Moment(12, 3, moment.seed, 0, moment.frozen))
+    return effects.crowd(lorry, effects.Moment(0, 0, 2, 1, moment.frozen))
+
+
+def _half_washed_out(frame: effects.Frame, moment: effects.Moment) -> effects.Frame:
+    """The same, and a quarter of it clipped."""
+    return effects._clip(effects._tone(_lorry_in_a_crowd(frame, moment), gain=1.7))
+
+
+def test_a_washed_out_camera_that_closes_its_iris_for_a_lorry_is_still_overexposed(camera: Camera) -> None:
+    began = camera.now - 2.0
+    assert not any(camera.show(2, effects.washed_out))
+    ((finding,),) = camera.show(1, _half_washed_out)
+    assert (finding.fault, finding.since) == (Fault.OVEREXPOSED, began)
+
+
+@pytest.mark.parametrize("effect", [effects.black, effects.washed_out, effects.overexposed])
+def test_what_is_over_is_not_left_open_by_something_else_before_the_lens(
+    camera: Camera, effect: effects.Effect
+) -> None:
+    assert not any(camera.show(2, effect))
+    assert not any(camera.show(1, _lorry_in_a_crowd))
+
+
+def test_one_of_three_pictures_may_leave_it_open_and_not_two(camera: Camera) -> None:
+    assert not any(camera.show(1, effects.washed_out))
+    assert not any(camera.show(2, _half_washed_out))
+    assert not any(camera.show(2, effects.washed_out))
+    assert camera.show(1, effects.washed_out)[-1]
+
+
+@pytest.mark.parametrize("effect", [_tape(0.5), _lorry_in_a_crowd, _half_washed_out])
+def test_what_is_never_worse_than_open_is_no_fault(camera: Camera, effect: effects.Effect) -> None:
+    assert not any(camera.show(12, effect))
+
+
+def test_a_cover_is_left_open_only_by_what_is_at_its_place(camera: Camera) -> None:
+    assert not any(camera.show(1, _tape(0.6)))
+    assert not any(camera.show(1, _lorry_in_a_crowd))
+    assert not any(camera.show(1, _tape(0.6)))
+    camera.show(3)
+    assert not any(camera.show(1, _tape(0.6)))
+    assert not any(camera.show(1, _tape(0.5)))
+    assert [finding.fault for finding in camera.show(1, _tape(0.6))[-1]] == [Fault.COVERED]
+
+
+def test_a_cover_that_slips_a_little_is_still_there(camera: Camera) -> None:
+    standing = camera.show(3, _tape(0.6))[-1]
+    assert standing
+    assert camera.show(12, _tape(0.5)) == [standing] * 12
+    assert not camera.show(8)[-1]
+
+
+def test_what_stays_and_is_no_fault_does_not_stop_the_learning(camera: Camera) -> None:
+    def van(frame: effects.Frame, moment: effects.Moment) -> effects.Frame:
+        return effects.vehicle(frame, effects.Moment(12, 3, moment.seed, 0, moment.frozen))
+
+    before = camera.monitor._views[False].reference
+    camera._seconds = 10.0
+    assert not any(camera.show(80, van))
+    assert camera.monitor._views[False].reference is not before
+    assert not any(camera.show(20)), "nor is it missed when it drives on"
+
+
 def test_the_message_stands_while_the_fault_does(camera: Camera) -> None:
     found = camera.show(10, effects.hand)
     messages = {finding.message for findings in found for finding in findings}
