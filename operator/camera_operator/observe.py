@@ -72,8 +72,7 @@ class Observer:
         cameras = tuple(self._with_pending_status(camera) for camera in self._cache.cameras(key))
         workers = self._workers(key)
         newcomers = _newcomers(cameras, workers)
-        # To ask every worker of the namespace about every camera is too much for each pass.
-        others = self._workers_elsewhere(key) if newcomers else ()
+        others = self._workers_elsewhere(key, newcomers) if newcomers else ()
         group = self._cache.group(key)
         if group is not None and (pending := self._statuses.group_status(key)) is not None:
             group = replace(group, status=pending)
@@ -105,10 +104,17 @@ class Observer:
             if (self._statuses.group_status(canary.key) or canary.status).worker_image != self._worker_image
         )
 
-    def _workers_elsewhere(self, key: ObjectKey) -> tuple[WorkerView, ...]:
-        """Workers of the namespace's other groups."""
-        others = (other for other in self._cache.groups_with_workers(key[0]) if other != key)
-        return tuple(worker for other in others for worker in self._workers(other))
+    def _workers_elsewhere(self, key: ObjectKey, newcomers: AbstractSet[str]) -> tuple[WorkerView, ...]:
+        """Workers of the namespace's other groups that one of the newcomers may concern."""
+        # Few of the 2,000 that a namespace may have: views of all of them would cost more than all else of a pass.
+        views = (
+            self._worker(other, name, objects)
+            for other in self._cache.groups_with_workers(key[0])
+            if other != key
+            for name, objects in self._cache.workers(other).items()
+            if objects.secret is None or objects.secret.may_concern(newcomers)
+        )
+        return tuple(view for view in views if view is not None)
 
     def _held_elsewhere(
         self, key: ObjectKey, newcomers: AbstractSet[str], others: Iterable[WorkerView]

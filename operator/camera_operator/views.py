@@ -7,6 +7,7 @@ import base64
 import binascii
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -72,6 +73,11 @@ class WorkerSecretView:
     resource_version: str
     assignment: Assignment | None  #: None: it cannot be read
     released: Mapping[str, int] = field(default_factory=dict)  #: see ``WorkerView.released``
+    cameras: frozenset[str] = frozenset()  #: names of those that are assigned
+
+    def may_concern(self, names: AbstractSet[str]) -> bool:
+        """Whether the worker may be watching one of some cameras, or have watched it. Cheap, and true if in doubt."""
+        return self.assignment is None or bool(self.released) or not self.cameras.isdisjoint(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +295,8 @@ def secret_view(raw: Object) -> WorkerSecretView | Credentials | SecretProblem:
         if released is None:
             # Half of the record of placement is lost, and with it the sense of the other half.
             assignment = None
-        return WorkerSecretView(ref, metadata["uid"], metadata["resourceVersion"], assignment, released or {})
+        cameras = frozenset(camera.name for camera in assignment.cameras) if assignment is not None else frozenset()
+        return WorkerSecretView(ref, metadata["uid"], metadata["resourceVersion"], assignment, released or {}, cameras)
     try:
         return Credentials(
             username=base64.b64decode(data["username"], validate=True).decode(),
