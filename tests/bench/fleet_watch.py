@@ -61,8 +61,7 @@ class FleetWatch:
         started = [asyncio.Event() for _ in _SELECTORS]
         for resource, event in zip(_SELECTORS, started, strict=True):
             self._tasks.append(asyncio.create_task(self._watch(self._session, resource, event)))
-        for event in started:
-            await event.wait()
+        await self.until(lambda: all(event.is_set() for event in started), "all watches have begun", 30.0)
         return self
 
     async def __aexit__(
