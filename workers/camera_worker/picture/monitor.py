@@ -29,6 +29,9 @@ _FROZEN_RAISE_AFTER = RAISE_AFTER - 1
 SAMPLE_EVERY_S = 30.0
 #: With this much lost the picture is good, but no model.
 _MAX_LOST_IN_SAMPLE = MAX_LOST / 2
+#: Unless there was no better one for so long: a mast that has settled a little aside, or a shadow's edge that seems to
+#: be one, would stop the learning for good, and the votes would dwindle to those of what has gone along.
+_MODEL_WITHIN_S = 600.0
 #: Key frames in a row that must agree that the camera has switched to or from infra-red.
 _LIGHT_AFTER = 2
 
@@ -138,7 +141,7 @@ class PictureMonitor:
         self._other_light = 0
         self._first = FirstView()
         self._renewal = Remedian()
-        self._sampled_at = float("-inf")
+        self._sampled_at = self._model_at = float("-inf")
         self._motion = UsualMotion()
         self._previous: tuple[Features, float] | None = None
         self._was_interrupted = False
@@ -254,13 +257,15 @@ class PictureMonitor:
             learned = self._first.add(evidence.features)
             if learned is not None:
                 self._views[self._infrared] = learned
-                self._sampled_at = at
+                self._sampled_at = self._model_at = at
             return
         # Even of a picture that is no model: a shadow that has moved on, or a van that stays, shall lose its vote.
         if evidence.layout is not None:
             view.learn(evidence.layout.likeness)
         # As it is: a model that sways with the mast would be a blurred one.
-        if evidence.at_rest is None or evidence.at_rest.lost_share > _MAX_LOST_IN_SAMPLE:
+        if evidence.at_rest is not None and evidence.at_rest.lost_share <= _MAX_LOST_IN_SAMPLE:
+            self._model_at = at
+        elif at - self._model_at < _MODEL_WITHIN_S:
             return
         if at - self._sampled_at < SAMPLE_EVERY_S:
             return

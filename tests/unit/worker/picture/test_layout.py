@@ -80,6 +80,27 @@ def test_a_cover_hides_bold_blocks_along_with_faint_ones() -> None:
     assert not layout.is_lost
 
 
+def test_faint_blocks_along_a_shadow_s_edge_are_no_evidence_of_their_own() -> None:
+    """It passes through four columns in the middle, in two of them boldly, and jumps away; marks at the side stay."""
+    grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 1, (180, 320)), (0, 0), 1.2) * 4
+    road, jumped = np.asarray(np.rint(110 + grain), np.uint8), np.asarray(np.rint(110 + grain), np.uint8)
+    reliability = np.zeros((9, 16), np.float32)
+    for row in range(1, 6):
+        reliability[row, 6:10] = 1
+        jumped[20 * row : 20 * row + 20, 120:200] = 110
+        cv2.line(road, (144, 20 * row + 3), (154, 20 * row + 15), 150, 2)
+        cv2.line(road, (164, 20 * row + 3), (174, 20 * row + 15), 150, 2)
+    for row in range(2, 6):
+        reliability[row, 0:4] = 1
+        for picture in (road, jumped):
+            cv2.line(picture, (4, 20 * row + 3), (14, 20 * row + 15), 200, 2)
+            cv2.line(picture, (24, 20 * row + 3), (34, 20 * row + 15), 200, 2)
+    layout = compare(measure(jumped), measure(road), reliability)
+    assert (int(layout.bold.sum()), int(layout.counted.sum())) == (18, 36)
+    assert layout.lost_share > demanded(0.45, 36)
+    assert not layout.is_lost
+
+
 def test_blocks_that_never_look_alike_do_not_count(thumb: Thumb) -> None:
     reliability = RELIABLE.copy()
     reliability[:, :8] = 0.3

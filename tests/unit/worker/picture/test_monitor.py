@@ -131,6 +131,20 @@ def test_what_stays_and_is_no_fault_does_not_stop_the_learning(camera: Camera) -
     assert not any(camera.show(20)), "nor is it missed when it drives on"
 
 
+def test_a_mast_that_has_settled_a_little_aside_does_not_stop_the_learning(camera: Camera) -> None:
+    def settled(frame: effects.Frame, _: effects.Moment) -> effects.Frame:
+        return effects._warp(frame, right=0.016)
+
+    before = camera.monitor._views[False].reference
+    camera._seconds = 10.0
+    assert not any(camera.show(57, settled))
+    assert camera.monitor._views[False].reference is before, "ten minutes it may come back"
+    assert not any(camera.show(33, settled))
+    usual = camera.monitor._views[False].reference.luma.astype(int)
+    aside, before_it = thumbnail(settled(street(0), effects.Moment(0, 0, 0, 0, street(0)))), thumbnail(street(0))
+    assert float(np.abs(usual - aside).mean()) < 0.5 * float(np.abs(usual - before_it).mean())
+
+
 def test_the_message_stands_while_the_fault_does(camera: Camera) -> None:
     found = camera.show(10, effects.hand)
     messages = {finding.message for findings in found for finding in findings}
