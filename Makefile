@@ -44,7 +44,7 @@ lint: setup ## Format, style, types, import contracts, rendered files
 bench: bench-operator bench-ingest bench-relay bench-isolation wire-report picture-report bench-latency ## All benchmarks; results go to tests/bench/RESULTS.md by hand
 
 .PHONY: bench-operator bench-ingest bench-relay bench-isolation bench-latency
-bench-operator: setup ## Operator on a real API server: latency, calm, restart, memory
+bench-operator: setup ## Operator on a real API server, nodes by KWOK: latency, calm, restart, memory
 	$(BIN)/python tests/bench/bench_control_plane.py
 bench-ingest: setup ## Ingest worker: cameras per core, memory, opening
 	$(BIN)/python tests/bench/bench_ingest.py
