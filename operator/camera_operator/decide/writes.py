@@ -124,9 +124,6 @@ class WriteBuilder:
                 pods = self._pod_steps(worker, nudged, load, may_replace=may_replace, is_known=is_known)
         if not (assignment or service or stateful_set or pods):
             return None
-        secret = None
-        if assignment is not None:
-            secret = worker_secret(self._group, assignment, _record(worker, assignment.cameras, revision))
         return WorkerWrite(
             worker=name,
             reason=_reason(
@@ -139,7 +136,7 @@ class WriteBuilder:
             ),
             assignment=assignment,
             secret_resource_version=worker.secret_resource_version if worker is not None else None,
-            secret=secret,
+            secret=self._secret(worker, assignment),
             service=service,
             stateful_set=stateful_set,
             nudges=pods.nudges,
@@ -147,6 +144,12 @@ class WriteBuilder:
             resizes=pods.resizes,
             replacements=pods.replacements,
         )
+
+    def _secret(self, worker: WorkerView | None, assignment: Assignment | None) -> Manifest | None:
+        """The Secret with the next revision and its record of releases; None: the present one stands."""
+        if assignment is None:
+            return None
+        return worker_secret(self._group, assignment, _record(worker, assignment.cameras, assignment.revision))
 
     def _pod_steps(
         self, worker: WorkerView, nudged: Mapping[str, str], load: Load, *, may_replace: bool, is_known: bool
